@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# Dependencies and the helpers that every room's CMakeLists.txt uses.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+
+find_program(GABRA_CCACHE ccache)
+mark_as_advanced(GABRA_CCACHE)
+if(GABRA_CCACHE AND PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${GABRA_CCACHE}")
+endif()
+
+# Linked privately everywhere: our own sources compile without a warning.
+add_library(gabra_warnings INTERFACE)
+target_compile_options(gabra_warnings INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor -Wdouble-promotion -Wpedantic)
+if(GABRA_WERROR)
+  target_compile_options(gabra_warnings INTERFACE -Werror)
+endif()
+
+# gabra_add_library(NAME SOURCES ... HEADERS ...): one room or part of a room, with its public headers under include/.
+function(gabra_add_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;HEADERS")
+  add_library(gabra_${name} STATIC ${arg_SOURCES})
+  add_library(gabra::${name} ALIAS gabra_${name})
+  set_target_properties(gabra_${name} PROPERTIES EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ON)
+  target_compile_features(gabra_${name} PUBLIC cxx_std_20)
+  set_target_properties(gabra_${name} PROPERTIES CXX_EXTENSIONS OFF)
+  target_sources(gabra_${name} PUBLIC FILE_SET HEADERS BASE_DIRS include FILES ${arg_HEADERS})
+  target_include_directories(gabra_${name} PRIVATE src)
+  target_link_libraries(gabra_${name} PRIVATE $<BUILD_INTERFACE:gabra_warnings>)
+  set_property(GLOBAL APPEND PROPERTY GABRA_LIBRARIES gabra_${name})
+endfunction()

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "gabra/core/compute_class.hpp"
+#include "gabra/core/units.hpp"
+
+#include <array>
+#include <string>
+
+namespace gabra {
+
+/// How close a device comes to its peaks for one class of arithmetic.
+struct Efficiency {
+  double flops = 1.0;      ///< reached share of the peak arithmetic rate with many rows
+  double bandwidth = 1.0;  ///< reached share of the memory bandwidth
+  double half_rows = 0.0;  ///< rows at which half of `flops` is reached: share = flops x rows / (rows + half_rows)
+};
+
+/// A kind of device. Everything here is stated in the cluster's file with its source or fit.
+struct DeviceKind {
+  std::string name;
+  FlopsPerSecond peak_float32{1.0};
+  FlopsPerSecond peak_bfloat16{1.0};
+  Bytes memory;       ///< usable by a program
+  Bytes base_memory;  ///< taken by the framework and its libraries before any tensor
+  BytesPerSecond memory_bandwidth{1.0};
+  Seconds launch;           ///< host time to launch one kernel
+  Watts idle_power;
+  Watts busy_power;
+  double communication_slowdown = 1.0;  ///< compute takes this many times as long while communication runs; >= 1
+  std::array<Efficiency, kComputeClassCount> efficiency{};
+  bool is_calibrated = false;  ///< whether the figures were fitted on such a device, not taken from data sheets
+  std::string source;          ///< where the figures come from
+};
+
+/// Seconds of `flops` operations and `bytes` of memory traffic in one class of arithmetic, `rows` independent rows:
+/// the roofline max(flops / reached rate, bytes / reached bandwidth). Launch times are joined over a span of layers by
+/// soft_maximum(), not here.
+[[nodiscard]] Seconds roofline(const DeviceKind& kind, Precision precision, ComputeClass compute_class, Flops flops,
+                               double bytes, double rows);
+
+/// (launch^7 + roofline^7)^(1/7): a device runs behind a host that launches ahead, so the longer of the two decides.
+/// The exponent was fitted on the GPT runs of vTrain (see README of this room).
+[[nodiscard]] Seconds soft_maximum(Seconds launch, Seconds roofline);
+
+}  // namespace gabra
