@@ -37,7 +37,8 @@ std::string read_file(const std::string& path) {
       throw_input_error(path, fmt::format("a file of {} bytes", size), kAllowedFile);
   }
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw_input_error(path, std::string("a file that cannot be read: ") + std::strerror(errno), kAllowedFile);
+  if (!stream)
+    throw_input_error(path, std::string("a file that cannot be read: ") + std::strerror(errno), kAllowedFile);
   std::string contents;
   // Pipes and devices have no size beforehand: read in pieces and stop above the limit.
   std::string piece(std::size_t{1} << 16U, '\0');

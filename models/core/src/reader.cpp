@@ -40,8 +40,7 @@ class Builder {
     Frame& top = stack_.back();
     top.key = name;
     top.is_duplicate = !top.keys.insert(name).second;
-    if (top.is_duplicate)
-      faults_.add(place().text(), "the field twice", "each field once");
+    if (top.is_duplicate) faults_.add(place().text(), "the field twice", "each field once");
     return true;
   }
   template <class Exception>
@@ -177,9 +176,8 @@ std::optional<bool> as_bool(const Value& value, const Place& place, FaultList& f
 std::optional<std::int64_t> as_integer(const Value& value, const Place& place, FaultList& faults, IntegerRange range) {
   const auto allowed = [&] {
     if (range.high == std::numeric_limits<std::int64_t>::max())
-      return range.low == std::numeric_limits<std::int64_t>::min()
-                 ? std::string("a whole number")
-                 : fmt::format("a whole number from {}", range.low);
+      return range.low == std::numeric_limits<std::int64_t>::min() ? std::string("a whole number")
+                                                                   : fmt::format("a whole number from {}", range.low);
     return fmt::format("a whole number from {} to {}", range.low, range.high);
   };
   std::optional<std::int64_t> number;
@@ -291,19 +289,16 @@ Seconds ObjectReader::seconds_or(std::string_view key, Seconds fallback) {
   return read<Seconds>(key, false, fallback, [&](const Value& v, const Place& p) { return as_seconds(v, p, faults_); });
 }
 BytesPerSecond ObjectReader::bytes_per_second(std::string_view key) {
-  return read<BytesPerSecond>(key, true, BytesPerSecond(1.0), [&](const Value& v, const Place& p) {
-    return as_bytes_per_second(v, p, faults_);
-  });
+  return read<BytesPerSecond>(key, true, BytesPerSecond(1.0),
+                              [&](const Value& v, const Place& p) { return as_bytes_per_second(v, p, faults_); });
 }
 BytesPerSecond ObjectReader::bytes_per_second_or(std::string_view key, BytesPerSecond fallback) {
-  return read<BytesPerSecond>(key, false, fallback, [&](const Value& v, const Place& p) {
-    return as_bytes_per_second(v, p, faults_);
-  });
+  return read<BytesPerSecond>(key, false, fallback,
+                              [&](const Value& v, const Place& p) { return as_bytes_per_second(v, p, faults_); });
 }
 FlopsPerSecond ObjectReader::flops_per_second(std::string_view key) {
-  return read<FlopsPerSecond>(key, true, FlopsPerSecond(1.0), [&](const Value& v, const Place& p) {
-    return as_flops_per_second(v, p, faults_);
-  });
+  return read<FlopsPerSecond>(key, true, FlopsPerSecond(1.0),
+                              [&](const Value& v, const Place& p) { return as_flops_per_second(v, p, faults_); });
 }
 Watts ObjectReader::watts_or(std::string_view key, Watts fallback) {
   return read<Watts>(key, false, fallback, [&](const Value& v, const Place& p) { return as_watts(v, p, faults_); });
@@ -325,8 +320,7 @@ std::size_t ObjectReader::choice(std::string_view key, const std::vector<std::st
   return read<std::size_t>(key, true, 0,
                            [&](const Value& v, const Place& p) { return as_choice(v, p, faults_, names); });
 }
-std::size_t ObjectReader::choice_or(std::string_view key, const std::vector<std::string>& names,
-                                    std::size_t fallback) {
+std::size_t ObjectReader::choice_or(std::string_view key, const std::vector<std::string>& names, std::size_t fallback) {
   return read<std::size_t>(key, false, fallback,
                            [&](const Value& v, const Place& p) { return as_choice(v, p, faults_, names); });
 }

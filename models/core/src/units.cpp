@@ -76,8 +76,8 @@ Parsed<T> parse_real(std::string_view text, std::span<const UnitName> bases, boo
 }
 
 constexpr std::array kByteUnits{UnitName{"B", 1.0}};
-constexpr std::array kSecondUnits{UnitName{"s", 1.0},    UnitName{"ms", 1e-3},  UnitName{"us", 1e-6},
-                                  UnitName{"ns", 1e-9},  UnitName{"min", 60.0}, UnitName{"h", 3600.0}};
+constexpr std::array kSecondUnits{UnitName{"s", 1.0},   UnitName{"ms", 1e-3},  UnitName{"us", 1e-6},
+                                  UnitName{"ns", 1e-9}, UnitName{"min", 60.0}, UnitName{"h", 3600.0}};
 constexpr std::array kByteRateUnits{UnitName{"bit/s", 0.125}, UnitName{"Bps", 1.0}, UnitName{"bps", 0.125},
                                     UnitName{"B/s", 1.0}, UnitName{"b/s", 0.125}};
 constexpr std::array kFlopRateUnits{UnitName{"FLOP/s", 1.0}, UnitName{"FLOPS", 1.0}, UnitName{"flop/s", 1.0},
