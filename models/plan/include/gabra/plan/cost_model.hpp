@@ -19,6 +19,18 @@ struct SpanSeconds {
   Seconds backward;
 };
 
+/// Memory of a span of units for one sample.
+struct SpanSizes {
+  Bytes saved;               ///< tensors made in the span and kept from forward to backward
+  Bytes input;               ///< of the network's input, where the span reads it
+  bool is_input_saved = false;
+  Bytes forward_workspace;   ///< largest transient need of a unit
+  Bytes backward_workspace;
+};
+
+/// Whether units [first, end) keep `tensor` for their backward, as its producer or as a consumer.
+[[nodiscard]] bool is_saved_within(const UnitTensor& tensor, std::int32_t first, std::int32_t end);
+
 /// Times and sizes of every span of units on every kind of device, in constant time per question: prefix sums over
 /// units, made once per micro-batch size. Profile times where there are any, else the roofline joined with launch
 /// times by soft_maximum(). Keeps the problem alive. Not safe to call from several threads.
@@ -34,8 +46,9 @@ class CostModel {
   [[nodiscard]] Seconds loss(DeviceKindId kind) const;
   [[nodiscard]] std::int64_t parameters(std::int32_t first, std::int32_t end) const;
   [[nodiscard]] std::int64_t buffers(std::int32_t first, std::int32_t end) const;
+  [[nodiscard]] const SpanSizes& sizes(std::int32_t first, std::int32_t end);
   /// Bytes of one sample's activations kept from forward to backward by units [first, end), its inputs included.
-  [[nodiscard]] Bytes saved_bytes(std::int32_t first, std::int32_t end) const;
+  [[nodiscard]] Bytes saved_bytes(std::int32_t first, std::int32_t end);
   /// Bytes of weights, gradients and optimizer state of units [first, end).
   [[nodiscard]] Bytes state_bytes(std::int32_t first, std::int32_t end) const;
   [[nodiscard]] CollectiveModel& collectives() { return collectives_; }
@@ -48,10 +61,17 @@ class CostModel {
     std::vector<double> forward_launch, forward_roofline, forward_measured;
     std::vector<double> backward_launch, backward_roofline, backward_measured;
   };
+  struct InputUse {  // of the network's input by a unit, per sample
+    std::int64_t elements = 0;
+    bool is_saved = false;
+  };
   const Table& table(DeviceKindId kind, std::int64_t micro_batch);
 
   Problem problem_;
   std::vector<std::int64_t> parameter_sums_, buffer_sums_;
+  std::vector<InputUse> input_uses_;            // by unit
+  std::vector<std::int64_t> largest_output_;    // of a layer, by unit, elements per sample
+  std::vector<std::optional<SpanSizes>> sizes_; // by first * (units + 1) + end
   std::map<std::pair<DeviceKindId, std::int64_t>, Table> tables_;
   CollectiveModel collectives_;
 };

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/plan/cost_model.hpp"
+
+#include <algorithm>
+
+namespace gabra {
+namespace {
+
+/// Device operations of the loss: log-softmax, negative log-likelihood, and their backwards.
+constexpr double kLossKernels = 4.0;
+/// Fused optimizer: one operation per step.
+constexpr double kUpdateKernels = 1.0;
+/// Times the weights are touched by a backward: read for the input gradient, gradient read and written.
+constexpr double kBackwardWeightPasses = 3.0;
+
+bool is_input(const Layer& layer) { return std::holds_alternative<Input>(layer.attributes); }
+
+struct LayerTimes {
+  double forward_launch = 0, forward_roofline = 0, forward_measured = 0;
+  double backward_launch = 0, backward_roofline = 0, backward_measured = 0;
+};
+
+LayerTimes times_of(const Layer& layer, const Problem& problem, const DeviceKind& kind, std::int64_t micro_batch) {
+  LayerTimes times;
+  const LayerCosts& costs = layer.costs;
+  const auto samples = static_cast<double>(micro_batch);
+  if (problem.profile != nullptr) {
+    if (const auto sample = problem.profile->at(kind.name, layer.name, micro_batch)) {
+      times.forward_measured = sample->forward.value();
+      times.backward_measured = sample->backward.value();
+      return times;
+    }
+  }
+  if (costs.measured_forward) {
+    times.forward_measured = costs.measured_forward->value() * samples;
+    times.backward_measured = costs.measured_backward->value() * samples;
+    return times;
+  }
+  const Precision precision = problem.training.precision;
+  const auto element = static_cast<double>(bytes_per_element(precision));
+  const auto weights = static_cast<double>(costs.parameters) * element;
+  const auto pass = [&](Flops flops, std::int64_t elements, double weight_passes) {
+    const double bytes = static_cast<double>(elements) * samples * element + weights * weight_passes;
+    return roofline(kind, precision, costs.compute_class, flops * samples, bytes, costs.rows * samples).value();
+  };
+  times.forward_launch = kind.launch.value() * costs.forward_kernels;
+  times.backward_launch = kind.launch.value() * costs.backward_kernels;
+  times.forward_roofline = pass(costs.forward_flops, costs.forward_elements, 1.0);
+  times.backward_roofline = pass(costs.backward_flops, costs.backward_elements, kBackwardWeightPasses);
+  return times;
+}
+
+}  // namespace
+
+CostModel::CostModel(Problem problem) : problem_(std::move(problem)), collectives_(*problem_.cluster) {
+  const Network& network = *problem_.network;
+  parameter_sums_.push_back(0);
+  buffer_sums_.push_back(0);
+  for (const UnitCosts& costs : network.unit_costs()) {
+    parameter_sums_.push_back(parameter_sums_.back() + costs.parameters);
+    buffer_sums_.push_back(buffer_sums_.back() + costs.buffers);
+  }
+  sizes_.resize((network.unit_count() + 1) * (network.unit_count() + 1));
+  for (const Unit& unit : network.units()) {
+    InputUse use;
+    std::int64_t largest = 0;
+    for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
+      const Layer& layer = network.layers()[i];
+      largest = std::max(largest, layer.costs.output_elements);
+      for (const LayerId source : layer.inputs) {
+        if (!is_input(network.layer(source))) continue;
+        use.elements += network.layer(source).costs.output_elements;
+        use.is_saved = use.is_saved || layer.costs.saves_input;
+      }
+    }
+    input_uses_.push_back(use);
+    largest_output_.push_back(largest);
+  }
+}
+
+const CostModel::Table& CostModel::table(DeviceKindId kind, std::int64_t micro_batch) {
+  const std::pair key(kind, micro_batch);
+  if (const auto found = tables_.find(key); found != tables_.end()) return found->second;
+  const Network& network = *problem_.network;
+  const DeviceKind& device_kind = problem_.cluster->kind(kind);
+  Table sums;
+  LayerTimes total;
+  const auto append = [&] {
+    sums.forward_launch.push_back(total.forward_launch);
+    sums.forward_roofline.push_back(total.forward_roofline);
+    sums.forward_measured.push_back(total.forward_measured);
+    sums.backward_launch.push_back(total.backward_launch);
+    sums.backward_roofline.push_back(total.backward_roofline);
+    sums.backward_measured.push_back(total.backward_measured);
+  };
+  append();
+  for (const Unit& unit : network.units()) {
+    for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
+      const LayerTimes times = times_of(network.layers()[i], problem_, device_kind, micro_batch);
+      total.forward_launch += times.forward_launch;
+      total.forward_roofline += times.forward_roofline;
+      total.forward_measured += times.forward_measured;
+      total.backward_launch += times.backward_launch;
+      total.backward_roofline += times.backward_roofline;
+      total.backward_measured += times.backward_measured;
+    }
+    append();
+  }
+  return tables_.emplace(key, std::move(sums)).first->second;
+}
+
+SpanSeconds CostModel::span(std::int32_t first, std::int32_t end, DeviceKindId kind, std::int64_t micro_batch) {
+  const Table& sums = table(kind, micro_batch);
+  const auto a = static_cast<std::size_t>(first);
+  const auto b = static_cast<std::size_t>(end);
+  const auto between = [a, b](const std::vector<double>& values) { return Seconds(values[b] - values[a]); };
+  return {soft_maximum(between(sums.forward_launch), between(sums.forward_roofline)) + between(sums.forward_measured),
+          soft_maximum(between(sums.backward_launch), between(sums.backward_roofline)) +
+              between(sums.backward_measured)};
+}
+
+Seconds CostModel::update(std::int32_t first, std::int32_t end, DeviceKindId kind) const {
+  const std::int64_t count = parameters(first, end);
+  if (count == 0) return Seconds(0.0);
+  // Everything is read and all but the gradient is written.
+  const ParameterBytes bytes = parameter_bytes(problem_.training.precision, problem_.training.optimizer);
+  const auto moved = static_cast<double>(count * (2 * bytes.weight + bytes.gradient + 2 * bytes.optimizer_state));
+  const DeviceKind& device_kind = problem_.cluster->kind(kind);
+  return soft_maximum(device_kind.launch * kUpdateKernels,
+                      roofline(device_kind, problem_.training.precision, ComputeClass::Elementwise, Flops(0.0), moved,
+                               static_cast<double>(count)));
+}
+
+Seconds CostModel::loss(DeviceKindId kind) const { return problem_.cluster->kind(kind).launch * kLossKernels; }
+
+std::int64_t CostModel::parameters(std::int32_t first, std::int32_t end) const {
+  return parameter_sums_[static_cast<std::size_t>(end)] - parameter_sums_[static_cast<std::size_t>(first)];
+}
+std::int64_t CostModel::buffers(std::int32_t first, std::int32_t end) const {
+  return buffer_sums_[static_cast<std::size_t>(end)] - buffer_sums_[static_cast<std::size_t>(first)];
+}
+
+const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
+  const Network& network = *problem_.network;
+  std::optional<SpanSizes>& cached =
+      sizes_[static_cast<std::size_t>(first) * (network.unit_count() + 1) + static_cast<std::size_t>(end)];
+  if (cached) return *cached;
+  const std::int64_t element = bytes_per_element(problem_.training.precision);
+  SpanSizes sizes;
+  std::int64_t kept = 0;
+  std::int64_t fixed = 0;
+  for (auto u = static_cast<std::size_t>(first); u < static_cast<std::size_t>(end); ++u) {
+    const UnitCosts& costs = network.unit_costs()[u];
+    kept += costs.saved_elements;
+    fixed += costs.saved_bytes;
+    const std::int64_t forward = costs.peak_extra_elements * element;
+    sizes.forward_workspace = std::max(sizes.forward_workspace, Bytes(forward));
+    // A backward also holds the gradient of a layer's output and of its input.
+    sizes.backward_workspace = std::max(sizes.backward_workspace, Bytes(forward + 2 * largest_output_[u] * element));
+    sizes.input += Bytes(input_uses_[u].elements * element);
+    sizes.is_input_saved = sizes.is_input_saved || input_uses_[u].is_saved;
+  }
+  for (const UnitTensor& tensor : network.unit_tensors())
+    if (tensor.producer.value() >= first && tensor.producer.value() < end && is_saved_within(tensor, first, end))
+      kept += tensor.elements;
+  sizes.saved = Bytes(kept * element + fixed);
+  cached = sizes;
+  return *cached;
+}
+
+bool is_saved_within(const UnitTensor& tensor, std::int32_t first, std::int32_t end) {
+  const bool is_produced = tensor.producer.value() >= first && tensor.producer.value() < end;
+  if (is_produced && tensor.is_saved_by_producer) return true;
+  for (std::size_t i = 0; i < tensor.consumers.size(); ++i) {
+    const std::int32_t unit = tensor.consumers[i].value();
+    if (unit >= first && unit < end && tensor.is_saved_by_consumer[i]) return true;
+  }
+  return false;
+}
+
+Bytes CostModel::saved_bytes(std::int32_t first, std::int32_t end) {
+  const std::int64_t element = bytes_per_element(problem_.training.precision);
+  const SpanSizes& own = sizes(first, end);
+  Bytes total = own.saved + (own.is_input_saved ? own.input : Bytes(0));
+  for (const UnitTensor& tensor : problem_.network->unit_tensors())
+    if (tensor.producer.value() < first && is_saved_within(tensor, first, end)) total += Bytes(tensor.elements * element);
+  return total;
+}
+
+Bytes CostModel::state_bytes(std::int32_t first, std::int32_t end) const {
+  const ParameterBytes bytes = parameter_bytes(problem_.training.precision, problem_.training.optimizer);
+  return Bytes(parameters(first, end) * (bytes.weight + bytes.gradient + bytes.optimizer_state) +
+               buffers(first, end) * 4);
+}
+
+}  // namespace gabra
