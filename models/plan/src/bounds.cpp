@@ -10,9 +10,9 @@ namespace {
 
 /// A stage's part in the bound.
 struct StageBound {
-  double head = 0.0;      ///< before any of its forwards can start
-  double tail = 0.0;      ///< after any of its backwards has ended, before the step can end
-  double forward = std::numeric_limits<double>::infinity();   ///< of its fastest replica
+  double head = 0.0;  ///< before any of its forwards can start
+  double tail = 0.0;  ///< after any of its backwards has ended, before the step can end
+  double forward = std::numeric_limits<double>::infinity();  ///< of its fastest replica
   double backward = std::numeric_limits<double>::infinity();
   double last_reduction = 0.0;  ///< its last bucket's all-reduce, alone on the links
 };
@@ -80,7 +80,8 @@ Seconds CostModel::lower_bound(const Plan& plan) {
     for (std::size_t r = 0; r < stage.devices.size(); ++r) {
       const DeviceKindId kind = problem_.cluster->device(stage.devices[r]).kind;
       const ReplicaSeconds& seconds = layout.stages[s].replicas[r];
-      const auto count = static_cast<double>((plan.micro_batches - static_cast<std::int64_t>(r) + replicas - 1) / replicas);
+      const auto count =
+          static_cast<double>((plan.micro_batches - static_cast<std::int64_t>(r) + replicas - 1) / replicas);
       const double update_time = update(stage.first_unit, stage.end_unit, kind).value();
       DeviceBound& device = devices[stage.devices[r].index()];
       device.work += count * (seconds.forward + seconds.backward) +

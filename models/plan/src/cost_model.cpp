@@ -114,9 +114,9 @@ SpanSeconds CostModel::span(std::int32_t first, std::int32_t end, DeviceKindId k
   const auto a = static_cast<std::size_t>(first);
   const auto b = static_cast<std::size_t>(end);
   const auto between = [a, b](const std::vector<double>& values) { return Seconds(values[b] - values[a]); };
-  return {soft_maximum(between(sums.forward_launch), between(sums.forward_roofline)) + between(sums.forward_measured),
-          soft_maximum(between(sums.backward_launch), between(sums.backward_roofline)) +
-              between(sums.backward_measured)};
+  return {
+      soft_maximum(between(sums.forward_launch), between(sums.forward_roofline)) + between(sums.forward_measured),
+      soft_maximum(between(sums.backward_launch), between(sums.backward_roofline)) + between(sums.backward_measured)};
 }
 
 Seconds CostModel::update(std::int32_t first, std::int32_t end, DeviceKindId kind) const {
@@ -183,7 +183,8 @@ Bytes CostModel::saved_bytes(std::int32_t first, std::int32_t end) {
   const SpanSizes& own = sizes(first, end);
   Bytes total = own.saved + (own.is_input_saved ? own.input : Bytes(0));
   for (const UnitTensor& tensor : problem_.network->unit_tensors())
-    if (tensor.producer.value() < first && is_saved_within(tensor, first, end)) total += Bytes(tensor.elements * element);
+    if (tensor.producer.value() < first && is_saved_within(tensor, first, end))
+      total += Bytes(tensor.elements * element);
   return total;
 }
 

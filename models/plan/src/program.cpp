@@ -7,8 +7,8 @@ namespace gabra {
 
 std::string_view to_text(Opcode opcode) {
   constexpr std::array<std::string_view, kOpcodeCount> kNames{
-      "Load", "Forward", "Loss", "Recompute", "Backward", "Send", "Receive", "AllReduce", "CombineStatistics",
-      "ClipNorm", "Update"};
+      "Load",      "Forward",           "Loss",     "Recompute", "Backward", "Send", "Receive",
+      "AllReduce", "CombineStatistics", "ClipNorm", "Update"};
   return kNames[static_cast<std::size_t>(opcode)];
 }
 

@@ -45,7 +45,7 @@ class ProgramBuilder {
 
  private:
   struct DeviceState {
-    std::int32_t position = -1;  // among the used devices
+    std::int32_t position = -1;                             // among the used devices
     std::int32_t load = -1, compute = -1, collective = -1;  // streams
     InstructionId last_compute, second_last_compute;
     std::int64_t in_use = 0, peak = 0;
@@ -55,8 +55,8 @@ class ProgramBuilder {
   void change_memory(InstructionId instruction, bool at_end, MemoryCategory category, Bytes delta);
 
   Program program_;
-  std::vector<DeviceState> states_;              // by cluster device
-  std::vector<std::int32_t> peer_streams_;       // send, receive by pair of used devices
+  std::vector<DeviceState> states_;         // by cluster device
+  std::vector<std::int32_t> peer_streams_;  // send, receive by pair of used devices
   std::vector<InstructionId> last_on_stream_;
 };
 

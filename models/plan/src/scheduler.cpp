@@ -291,8 +291,8 @@ void Scheduler::finish_segment(const Event& event) {
   const StageLayout& layout = layout_.stages[s];
   const bool is_cut = event.segment >= 0;
   const std::size_t r = replica_index(stage, m);
-  const InstructionId id = is_cut ? replicas_[s][r].segments[static_cast<std::size_t>(event.segment)]
-                                  : backwards_[task(stage, m)];
+  const InstructionId id =
+      is_cut ? replicas_[s][r].segments[static_cast<std::size_t>(event.segment)] : backwards_[task(stage, m)];
   const Bucket whole{plan_.stages[s].first_unit, plan_.stages[s].end_unit, {}};
   const Bucket& bucket = is_cut ? layout.buckets[static_cast<std::size_t>(event.segment)] : whole;
   for (const std::int32_t e : layout.incoming) {
@@ -430,8 +430,7 @@ void Scheduler::add_updates() {
     for (std::size_t r = 0; r < stage.devices.size(); ++r) {
       const DeviceId device = stage.devices[r];
       const double seconds = costs_.update(stage.first_unit, stage.end_unit, cluster.device(device).kind).value();
-      builder_.add(StreamKind::Compute,
-                   compute(Opcode::Update, static_cast<std::int32_t>(s), -1, device, seconds),
+      builder_.add(StreamKind::Compute, compute(Opcode::Update, static_cast<std::int32_t>(s), -1, device, seconds),
                    {stage_reductions_[replica_offsets_[s] + r], clipped[device.index()]});
     }
   }

@@ -24,8 +24,8 @@ class Scheduler {
     double time = 0.0;
     std::int32_t sequence = 0;
     EventKind kind = EventKind::ForwardDone;
-    bool is_gradient = false;     // Arrival
-    std::int32_t subject = 0;     // stage, or edge of an Arrival
+    bool is_gradient = false;  // Arrival
+    std::int32_t subject = 0;  // stage, or edge of an Arrival
     std::int32_t micro_batch = 0;
     std::int32_t segment = -1;
     bool operator<(const Event& other) const {  // for a heap whose top is the earliest
@@ -34,7 +34,7 @@ class Scheduler {
   };
   /// One replica of one stage.
   struct Replica {
-    std::int64_t next = 0;       // micro-batch of its next forward
+    std::int64_t next = 0;  // micro-batch of its next forward
     std::int64_t in_flight = 0;
     std::int64_t backwards_left = 0;
     std::int64_t forwards_left = 0;
@@ -44,8 +44,8 @@ class Scheduler {
     bool is_busy = false;
     bool is_touched = false;
     std::int64_t forwards_left = 0;
-    std::vector<std::int32_t> stages;                // descending
-    std::vector<std::int64_t> ready_backwards;       // heap of keys, lowest micro-batch and latest stage on top
+    std::vector<std::int32_t> stages;           // descending
+    std::vector<std::int64_t> ready_backwards;  // heap of keys, lowest micro-batch and latest stage on top
   };
 
   [[nodiscard]] std::size_t task(std::int32_t stage, std::int32_t m) const {
@@ -79,20 +79,20 @@ class Scheduler {
   PlanLayout layout_;
   ProgramBuilder builder_;
   std::size_t width_;
-  std::vector<std::vector<Replica>> replicas_;      // by stage
-  std::vector<DeviceState> devices_;                // by cluster device
+  std::vector<std::vector<Replica>> replicas_;                    // by stage
+  std::vector<DeviceState> devices_;                              // by cluster device
   std::vector<std::int32_t> forward_missing_, backward_missing_;  // by task: inputs or gradients still to come
-  std::vector<InstructionId> forwards_, backwards_;  // by task; a backward's first segment
-  std::vector<InstructionId> loads_;                 // by task
-  std::vector<InstructionId> received_, received_gradients_;  // by edge and micro-batch
+  std::vector<InstructionId> forwards_, backwards_;               // by task; a backward's first segment
+  std::vector<InstructionId> loads_;                              // by task
+  std::vector<InstructionId> received_, received_gradients_;      // by edge and micro-batch
   std::vector<InstructionId> sends_, gradient_sends_;
-  std::vector<std::vector<std::int32_t>> output_readers_;     // by stage: output and micro-batch
-  std::vector<std::int32_t> bucket_counts_;          // replicas that finished, by stage and bucket
-  std::vector<std::size_t> bucket_offsets_;          // by stage
+  std::vector<std::vector<std::int32_t>> output_readers_;  // by stage: output and micro-batch
+  std::vector<std::int32_t> bucket_counts_;                // replicas that finished, by stage and bucket
+  std::vector<std::size_t> bucket_offsets_;                // by stage
   std::vector<std::int64_t> stage_forwards_left_;
-  std::vector<InstructionId> stage_reductions_;      // by stage and replica: its latest all-reduce
+  std::vector<InstructionId> stage_reductions_;  // by stage and replica: its latest all-reduce
   std::vector<std::size_t> replica_offsets_;
-  std::vector<double> route_free_;                   // by pair of used devices
+  std::vector<double> route_free_;  // by pair of used devices
   std::vector<Event> events_;
   std::vector<DeviceId> touched_;
   std::vector<InstructionId> after_;

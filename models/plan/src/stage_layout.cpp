@@ -59,7 +59,8 @@ std::int64_t limit_of(const Plan& plan, std::size_t s) {
   if (plan.schedule == Schedule::Sequential) return s == 0 ? 1 : kNone;
   if (plan.schedule == Schedule::GPipe) return kNone;
   std::int64_t later = 0;
-  for (std::size_t t = s; t < plan.stages.size(); ++t) later += static_cast<std::int64_t>(plan.stages[t].devices.size());
+  for (std::size_t t = s; t < plan.stages.size(); ++t)
+    later += static_cast<std::int64_t>(plan.stages[t].devices.size());
   const auto own = static_cast<std::int64_t>(plan.stages[s].devices.size());
   return (later + own - 1) / own;
 }
@@ -68,8 +69,7 @@ std::int64_t limit_of(const Plan& plan, std::size_t s) {
 
 std::vector<Bucket> make_buckets(const CostModel& costs, std::int32_t first, std::int32_t end, Bytes target) {
   const Problem& problem = costs.problem();
-  const std::int64_t per_parameter =
-      parameter_bytes(problem.training.precision, problem.training.optimizer).gradient;
+  const std::int64_t per_parameter = parameter_bytes(problem.training.precision, problem.training.optimizer).gradient;
   std::vector<Bucket> buckets;
   Bucket open{end, end, Bytes(0)};
   for (std::int32_t unit = end; unit-- > first;) {

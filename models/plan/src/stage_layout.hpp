@@ -23,8 +23,8 @@ struct Edge {
 
 /// A tensor that leaves a stage.
 struct Output {
-  bool is_saved = false;  ///< part of what the stage keeps for its backward
-  Bytes bytes;            ///< of one micro-batch
+  bool is_saved = false;     ///< part of what the stage keeps for its backward
+  Bytes bytes;               ///< of one micro-batch
   std::int32_t readers = 0;  ///< edges
 };
 
@@ -47,7 +47,7 @@ struct StageLayout {
   std::vector<Output> outputs;
   std::vector<Bucket> buckets;  ///< empty for one replica or no parameters
   std::vector<ReplicaSeconds> replicas;
-  std::int64_t limit = 0;       ///< most micro-batches that a replica may hold
+  std::int64_t limit = 0;                                     ///< most micro-batches that a replica may hold
   Bytes saved, forward_workspace, backward_workspace, input;  ///< of one micro-batch
   bool is_input_saved = false;
 };

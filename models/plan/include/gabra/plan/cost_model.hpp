@@ -21,10 +21,10 @@ struct SpanSeconds {
 
 /// Memory of a span of units for one sample.
 struct SpanSizes {
-  Bytes saved;               ///< tensors made in the span and kept from forward to backward
-  Bytes input;               ///< of the network's input, where the span reads it
+  Bytes saved;  ///< tensors made in the span and kept from forward to backward
+  Bytes input;  ///< of the network's input, where the span reads it
   bool is_input_saved = false;
-  Bytes forward_workspace;   ///< largest transient need of a unit
+  Bytes forward_workspace;  ///< largest transient need of a unit
   Bytes backward_workspace;
 };
 
@@ -69,9 +69,9 @@ class CostModel {
 
   Problem problem_;
   std::vector<std::int64_t> parameter_sums_, buffer_sums_;
-  std::vector<InputUse> input_uses_;            // by unit
-  std::vector<std::int64_t> largest_output_;    // of a layer, by unit, elements per sample
-  std::vector<std::optional<SpanSizes>> sizes_; // by first * (units + 1) + end
+  std::vector<InputUse> input_uses_;             // by unit
+  std::vector<std::int64_t> largest_output_;     // of a layer, by unit, elements per sample
+  std::vector<std::optional<SpanSizes>> sizes_;  // by first * (units + 1) + end
   std::map<std::pair<DeviceKindId, std::int64_t>, Table> tables_;
   CollectiveModel collectives_;
 };

@@ -16,8 +16,8 @@ namespace gabra {
 
 /// In what order micro-batches run; see compiler.hpp for the exact rule.
 enum class Schedule : std::uint8_t {
-  Sequential,          ///< each replica of the first stage has one micro-batch in flight
-  GPipe,               ///< all forwards, then all backwards
+  Sequential,             ///< each replica of the first stage has one micro-batch in flight
+  GPipe,                  ///< all forwards, then all backwards
   OneForwardOneBackward,  ///< "1f1b": backwards first, a bounded number of micro-batches in flight
 };
 

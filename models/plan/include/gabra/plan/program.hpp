@@ -42,18 +42,18 @@ struct Stream {
 /// One thing a device does. Instructions are numbered in a topological order of the whole Program.
 struct Instruction {
   Opcode opcode = Opcode::Forward;
-  bool is_gradient = false;       ///< Send, Receive: the gradient of `tensor`, going back
+  bool is_gradient = false;  ///< Send, Receive: the gradient of `tensor`, going back
   std::int32_t micro_batch = -1;
-  std::int32_t segment = -1;      ///< Backward: its segment; AllReduce: its bucket
-  std::int32_t tensor = -1;       ///< Send, Receive: index into Network::unit_tensors()
-  std::int32_t collective = -1;   ///< index into Program::collectives
-  StageId stage;                  ///< Send: the sending stage; Receive: the receiving stage
+  std::int32_t segment = -1;     ///< Backward: its segment; AllReduce: its bucket
+  std::int32_t tensor = -1;      ///< Send, Receive: index into Network::unit_tensors()
+  std::int32_t collective = -1;  ///< index into Program::collectives
+  StageId stage;                 ///< Send: the sending stage; Receive: the receiving stage
   StreamId stream;
   DeviceId device;
   DeviceId peer;
-  InstructionId partner;          ///< Send <-> Receive
-  Bytes bytes;                    ///< moved by Send, Receive and collectives (per member)
-  Seconds seconds;                ///< predicted time of what computes; 0 for communication
+  InstructionId partner;  ///< Send <-> Receive
+  Bytes bytes;            ///< moved by Send, Receive and collectives (per member)
+  Seconds seconds;        ///< predicted time of what computes; 0 for communication
 };
 
 /// A collective over several devices, one node of the DAG although each member has its instruction.
@@ -93,11 +93,11 @@ struct Program {
   Adjacency successors;  ///< the reverse
   std::vector<Stream> streams;
   std::vector<Collective> collectives;
-  std::vector<DeviceId> devices;             ///< that the plan uses, ascending
-  std::vector<MemoryEvent> memory_events;    ///< in planned order
+  std::vector<DeviceId> devices;               ///< that the plan uses, ascending
+  std::vector<MemoryEvent> memory_events;      ///< in planned order
   std::vector<MemoryBreakdown> static_memory;  ///< by Cluster device: what stays for the whole step
-  std::vector<Bytes> peak_memory;            ///< by Cluster device; 0 for unused ones
-  std::int64_t samples = 0;                  ///< per step
+  std::vector<Bytes> peak_memory;              ///< by Cluster device; 0 for unused ones
+  std::int64_t samples = 0;                    ///< per step
 };
 
 /// "Forward stage 2 micro-batch 3", for tables and traces.

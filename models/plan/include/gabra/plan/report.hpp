@@ -31,10 +31,10 @@ struct LinkReport {
 struct StepReport {
   Seconds step;
   double samples_per_second = 0.0;
-  double bubble_fraction = 0.0;    ///< mean over the used devices of bubble / step
-  Seconds exposed_communication;   ///< mean over the used devices
-  Bytes peak_memory;               ///< largest over the devices
-  Joules energy;                   ///< sum over the used devices
+  double bubble_fraction = 0.0;       ///< mean over the used devices of bubble / step
+  Seconds exposed_communication;      ///< mean over the used devices
+  Bytes peak_memory;                  ///< largest over the devices
+  Joules energy;                      ///< sum over the used devices
   std::vector<DeviceReport> devices;  ///< used ones, ascending
   std::vector<LinkReport> links;      ///< used ones, ascending
 };
