@@ -82,13 +82,21 @@ std::string find_miscount(const Program& program, std::int64_t micro_batches, st
   std::vector<std::int32_t> segments(stages, -1);
   std::vector<std::int32_t> buckets(stages, -1);
   std::vector<std::int32_t> replicas(stages, 0);
+  const std::size_t devices = program.static_memory.size();
+  std::vector<std::int8_t> works(stages * devices, 0);  // by stage and device: it runs forwards
+  std::vector<std::int8_t> updates(stages * devices, 0);
   for (const Instruction& one : program.instructions) {
     const std::size_t stage = one.stage.is_valid() ? one.stage.index() : 0;
     const std::size_t task = stage * width + static_cast<std::size_t>(std::max(one.micro_batch, 0));
     if (one.opcode == Opcode::Forward) ++forward[task];
     if (one.opcode == Opcode::Backward && one.segment <= 0) ++backward[task];
     if (one.opcode == Opcode::Backward) segments[stage] = std::max(segments[stage], one.segment);
-    if (one.opcode == Opcode::Update) ++replicas[stage];
+    const std::size_t replica = stage * devices + one.device.index();
+    if (one.opcode == Opcode::Forward) works[replica] = 1;
+    if (one.opcode == Opcode::Update) {
+      ++updates[replica];
+      ++replicas[stage];
+    }
   }
   for (const Collective& collective : program.collectives) {
     const Instruction& first = program.instructions[collective.members.front().index()];
@@ -103,6 +111,7 @@ std::string find_miscount(const Program& program, std::int64_t micro_batches, st
     if (forward[task] != 1 || backward[task] != 1)
       return fmt::format("stage {} micro-batch {}: {} forwards and {} backwards", task / width, task % width,
                          forward[task], backward[task]);
+  if (works != updates) return "a replica is not updated exactly once";
   for (std::size_t stage = 0; stage < stages; ++stage)
     if (segments[stage] != buckets[stage])
       return fmt::format("stage {}: {} segments and {} buckets", stage, segments[stage] + 1, buckets[stage] + 1);
