@@ -54,6 +54,11 @@ void FaultList::add(std::string where, std::string seen, std::string allowed) {
     ++dropped_;
 }
 
+void FaultList::append(const FaultList& other) {
+  for (const Fault& fault : other.faults_) add(fault.where, fault.seen, fault.allowed);
+  dropped_ += other.dropped_;
+}
+
 void FaultList::throw_if_any() const {
   if (faults_.empty()) return;
   std::vector<Fault> all = faults_;
@@ -83,7 +88,7 @@ std::string in_quotes(std::string_view text) {
 
 std::string did_you_mean(std::string_view seen, const std::vector<std::string>& known) {
   const std::string* best = nullptr;
-  std::size_t best_distance = 3;
+  std::size_t best_distance = std::min<std::size_t>(3, seen.size());
   if (seen.size() > 64) return "";
   for (const std::string& name : known)
     if (const std::size_t distance = edit_distance(seen, name); distance < best_distance) {

@@ -29,6 +29,8 @@ constexpr const char* kAllowedFile = "a readable file of at most 64 MiB";
 std::string read_file(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::none)
+    throw_input_error(path, "a file that cannot be read: " + error.message(), kAllowedFile);
   if (!std::filesystem::exists(status)) throw_input_error(path, "no such file", kAllowedFile);
   if (std::filesystem::is_directory(status)) throw_input_error(path, "a directory", kAllowedFile);
   if (std::filesystem::is_regular_file(status)) {
@@ -47,16 +49,20 @@ std::string read_file(const std::string& path) {
     if (contents.size() > static_cast<std::size_t>(kMostFileBytes))
       throw_input_error(path, "more than 64 MiB", kAllowedFile);
   }
+  if (stream.bad()) throw_input_error(path, "a file that cannot be read to its end", kAllowedFile);
   return contents;
 }
 
 void write_file_atomically(const std::string& path, std::string_view contents) {
-  if (std::filesystem::is_directory(path)) throw_input_error(path, "a directory", "a path of a file to write");
-  // Devices and pipes (/dev/stdout) are written in place: a rename would replace them.
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(status)) throw_input_error(path, "a directory", "a path of a file to write");
+  // Devices and pipes (/dev/stdout) are written in place: a rename would replace them.
   const bool in_place = std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
-  const std::string target = in_place ? path : fmt::format("{}.{}.tmp", path, ::getpid());
+  // A rename would replace a link too, so the file that it points at is written.
+  const bool is_link = std::filesystem::is_symlink(path, error) && std::filesystem::is_regular_file(status);
+  const std::string destination = is_link ? std::filesystem::canonical(path, error).string() : path;
+  const std::string target = in_place ? path : fmt::format("{}.{}.tmp", destination, ::getpid());
   std::FILE* file = std::fopen(target.c_str(), "wb");
   if (file == nullptr) {
     const std::string reason = std::strerror(errno);
@@ -69,7 +75,7 @@ void write_file_atomically(const std::string& path, std::string_view contents) {
     return;
   }
   if (!is_whole || !is_closed) write_failed(path, target);
-  if (std::rename(target.c_str(), path.c_str()) != 0) write_failed(path, target);
+  if (std::rename(target.c_str(), destination.c_str()) != 0) write_failed(path, target);
 }
 
 }  // namespace gabra

@@ -1,110 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/json/reader.hpp"
 
+#include "gabra/core/check.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <utility>
 
 namespace gabra::json {
 namespace {
-
-/// Builds the value itself so that duplicate keys and deep nesting are seen where they occur.
-class Builder {
- public:
-  using number_integer_t = Value::number_integer_t;
-  using number_unsigned_t = Value::number_unsigned_t;
-  using number_float_t = Value::number_float_t;
-  using string_t = Value::string_t;
-  using binary_t = Value::binary_t;
-
-  Builder(std::string_view text, const std::string& name, FaultList& faults)
-      : text_(text), name_(name), faults_(faults) {}
-
-  bool null() { return put(nullptr); }
-  bool boolean(bool value) { return put(value); }
-  bool number_integer(number_integer_t value) { return put(value); }
-  bool number_unsigned(number_unsigned_t value) { return put(value); }
-  bool number_float(number_float_t value, const string_t& text) {
-    if (!std::isfinite(value)) faults_.add(place().text(), "the number " + in_quotes(text), "a finite number");
-    return put(value);
-  }
-  bool string(string_t& value) { return put(std::move(value)); }
-  bool binary(binary_t&) { return false; }
-  bool start_object(std::size_t) { return open(Value::object()); }
-  bool start_array(std::size_t) { return open(Value::array()); }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
-  bool key(string_t& name) {
-    Frame& top = stack_.back();
-    top.key = name;
-    top.is_duplicate = !top.keys.insert(name).second;
-    if (top.is_duplicate) faults_.add(place().text(), "the field twice", "each field once");
-    return true;
-  }
-  template <class Exception>
-  bool parse_error(std::size_t position, const std::string& token, const Exception&) {
-    const std::size_t end = std::min(position == 0 ? 0 : position - 1, text_.size());
-    const auto before = text_.substr(0, end);
-    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    const std::size_t newline = before.rfind('\n');
-    const std::size_t column = newline == std::string_view::npos ? end + 1 : end - newline;
-    const bool is_truncated = position > text_.size();
-    faults_.add(fmt::format("{}: line {}, column {}", name_, line, column),
-                is_truncated ? "the end of the file" : in_quotes(token), "JSON");
-    return false;
-  }
-
-  [[nodiscard]] Value take() { return std::move(root_); }
-
- private:
-  struct Frame {
-    Value value;
-    std::string key;
-    std::set<std::string, std::less<>> keys;
-    bool is_duplicate = false;
-  };
-
-  [[nodiscard]] Place place() const {
-    Place result(name_);
-    for (const Frame& frame : stack_)
-      result = frame.value.is_array() ? result.item(frame.value.size()) : result.key(frame.key);
-    return result;
-  }
-  bool open(Value empty) {
-    if (static_cast<int>(stack_.size()) >= kMostDepth) {
-      faults_.add(name_, fmt::format("more than {} levels of nesting", kMostDepth),
-                  fmt::format("at most {} levels", kMostDepth));
-      return false;
-    }
-    stack_.push_back({std::move(empty), {}, {}, false});
-    return true;
-  }
-  bool close() {
-    Value done = std::move(stack_.back().value);
-    stack_.pop_back();
-    return put(std::move(done));
-  }
-  template <class T>
-  bool put(T&& value) {
-    if (stack_.empty()) {
-      root_ = std::forward<T>(value);
-    } else if (Frame& top = stack_.back(); top.value.is_array()) {
-      top.value.push_back(std::forward<T>(value));
-    } else if (!top.is_duplicate) {
-      // Not operator[]: it searches the fields one by one, which is quadratic in a large object.
-      top.value.get_ref<Value::object_t&>().emplace_back(top.key, std::forward<T>(value));
-    }
-    return true;
-  }
-
-  std::string_view text_;
-  const std::string& name_;
-  FaultList& faults_;
-  Value root_;
-  std::vector<Frame> stack_;
-};
 
 template <class T>
 std::optional<T> as_quantity(const Value& value, const Place& place, FaultList& faults,
@@ -123,17 +30,12 @@ std::optional<T> as_quantity(const Value& value, const Place& place, FaultList& 
 
 }  // namespace
 
-Value parse(std::string_view text, const std::string& name, FaultList& faults) {
-  Builder builder(text, name, faults);
-  if (!Value::sax_parse(text.begin(), text.end(), &builder)) return nullptr;
-  return builder.take();
-}
-
 Place Place::key(std::string_view name) const {
   Place result = *this;
-  const bool is_plain = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '_' || c == '-';
-  });
+  constexpr std::size_t kMostPlain = 60;
+  const bool is_plain = !name.empty() && name.size() <= kMostPlain &&
+                        std::all_of(name.begin(), name.end(),
+                                    [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
   result.path_ += is_plain ? fmt::format(".{}", name) : fmt::format("[{}]", in_quotes(name));
   return result;
 }
@@ -369,6 +271,10 @@ void check_schema(ObjectReader& object, std::string_view name) {
     object.faults().add(object.place_of("schema").text(), seen(*schema), fmt::format("\"{}\"", expected));
 }
 
-std::string exact(double value) { return fmt::format("{}", value); }
+std::string exact(double value) {
+  GABRA_CHECK(std::isfinite(value), "JSON has no text for a number that is not finite");
+  if (value == 0.0 && std::signbit(value)) return "-0.0";  // "-0" would be read as an integer, without the sign
+  return fmt::format("{}", value);
+}
 
 }  // namespace gabra::json

@@ -111,14 +111,14 @@ std::string decimal(double value, std::string_view unit) {
 
 Parsed<Bytes> parse_bytes(std::string_view text) {
   constexpr std::string_view kAllowed = "a size with a unit, for example \"32 GiB\" or \"25 MB\", below 8 EiB";
-  const std::optional<double> value = parse_quantity(text, kByteUnits, true);
-  if (!value || *value >= 9223372036854774784.0) return std::string(kAllowed);
   // Whole byte counts beyond 2^53 are written as plain digits and must not pass through a double.
   const std::string_view digits = trimmed(text);
   std::int64_t exact = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), exact);
   const std::string_view rest = trimmed(digits.substr(static_cast<std::size_t>(end - digits.data())));
-  if (error == std::errc() && rest == "B") return Bytes(exact);
+  if (error == std::errc() && rest == "B" && !digits.starts_with('-')) return Bytes(exact);
+  const std::optional<double> value = parse_quantity(text, kByteUnits, true);
+  if (!value || *value >= 0x1p63) return std::string(kAllowed);
   return Bytes(std::llround(*value));
 }
 Parsed<Seconds> parse_seconds(std::string_view text) {

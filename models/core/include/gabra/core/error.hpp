@@ -41,6 +41,7 @@ class FaultList {
   static constexpr std::size_t kMostFaults = 100;
 
   void add(std::string where, std::string seen, std::string allowed);
+  void append(const FaultList& other);
   [[nodiscard]] bool empty() const { return faults_.empty(); }
   [[nodiscard]] std::size_t size() const { return faults_.size() + dropped_; }
   [[nodiscard]] const std::vector<Fault>& faults() const { return faults_; }
@@ -58,7 +59,7 @@ class FaultList {
 /// `text` in quotes, control and non-ASCII bytes escaped, cut after 60 characters: safe to print in a message.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
-/// " (did you mean "x"?)" where one of `known` is within two edits of `seen`, else "".
+/// " (did you mean "x"?)" where one of `known` is within two edits of `seen` (and not all of it edited), else "".
 [[nodiscard]] std::string did_you_mean(std::string_view seen, const std::vector<std::string>& known);
 
 }  // namespace gabra

@@ -132,7 +132,7 @@ class ObjectReader {
 /// Checks the "schema" field against "gabra/NAME/1".
 void check_schema(ObjectReader& object, std::string_view name);
 
-/// A double as JSON text that reads back to the same bits.
+/// A finite double as JSON text that reads back to the same bits.
 [[nodiscard]] std::string exact(double value);
 
 }  // namespace gabra::json
