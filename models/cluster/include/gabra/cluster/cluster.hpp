@@ -34,29 +34,36 @@ struct Link {
   VertexId to;
   BytesPerSecond bandwidth{1.0};  ///< what programs reach, efficiency already applied
   Seconds latency;
-  int lanes = 1;              ///< parallel cables: as many rings fit (bandwidth is of all lanes together)
-  bool is_fat_pipe = false;   ///< every flow gets the whole bandwidth (backbone of a switch)
-  bool is_nvlink = false;     ///< rings of an all-reduce prefer such links
+  int lanes = 1;             ///< parallel cables: as many rings fit (bandwidth is of all lanes together)
+  bool is_fat_pipe = false;  ///< every flow gets the whole bandwidth (backbone of a switch)
+  bool is_nvlink = false;    ///< rings of an all-reduce prefer such links
 };
 
 /// A path between two devices.
 struct Route {
   std::vector<LinkId> links;
-  Seconds latency;               ///< sum over the links
-  BytesPerSecond bandwidth{0.0}; ///< of the narrowest link
+  Seconds latency;                ///< sum over the links
+  BytesPerSecond bandwidth{0.0};  ///< of the narrowest link
 };
 
-/// How an all-reduce behaves beyond the bandwidth of its links (fit in experiments/collectives):
-/// time = launch + 2(n-1) step + (2(n-1) + round_overhead)/n x S/B x (1 + (half_bytes/S)^exponent), B the sum over the
-/// rings; trees where the links allow no ring, at tree_efficiency of the bandwidth of the narrowest link.
+/// How an all-reduce behaves beyond the bandwidth of its links (fit in experiments/collectives). With n devices, S
+/// bytes and B the sum over the rings:
+///   time = launch + 2(n-1) step + (2(n-1) + round_overhead)/n x S/B x e
+/// where e = 1 + (half_bytes/S)^exponent, or 1/low_latency_share while the piece that a device sends per step of a
+/// ring, S / (n x rings), is below switch_bytes: there NCCL runs a protocol of lower latency and lower bandwidth.
+/// Trees where the links allow no ring: launch + 2 depth step + S/B x e / tree_efficiency, B the sum over the trees.
 struct CollectiveParameters {
-  Seconds launch;               ///< c0
-  Seconds step;                 ///< a, per step of a ring
-  double round_overhead = 0.0;  ///< k
-  Bytes half_bytes;             ///< s0
-  double exponent = 1.0;        ///< q
+  Seconds launch;                  ///< c0
+  Seconds step;                    ///< a, per step of a ring
+  double round_overhead = 0.0;     ///< k
+  Bytes half_bytes;                ///< s0
+  double exponent = 1.0;           ///< q
+  double low_latency_share = 1.0;  ///< of the bandwidth, reached by the low-latency protocol
+  Bytes switch_bytes;              ///< per step and ring; 0: one protocol for all sizes
   double tree_efficiency = 1.0;
   std::string source;
+
+  bool operator==(const CollectiveParameters&) const = default;
 };
 
 /// Devices, the graph that joins them, and how collectives run on it. Immutable after build().
@@ -86,12 +93,14 @@ class Cluster {
   [[nodiscard]] const Link& link(LinkId id) const { return description_.links[id.index()]; }
   [[nodiscard]] bool is_calibrated() const;  ///< every kind of device is
 
-  /// The path with the highest bandwidth among those with the fewest links (ties by link order). Between two machines
-  /// it goes through the fabric. `from` != `to`. Computed once per pair; not safe to call from several threads.
+  /// The path with the highest bandwidth among those with the fewest links (ties by link order) that passes no third
+  /// device: GPUs without an NVLink between them talk over PCIe. Between two machines it goes through the fabric.
+  /// `from` != `to`. Computed once per pair; not safe to call from several threads.
   [[nodiscard]] const Route& route(DeviceId from, DeviceId to) const;
 
-  /// For each device the lowest device it can be swapped with without any visible change (equal kind, equal links to
-  /// the same neighbours): plans that differ by such a swap cost the same.
+  /// For each device the lowest device it can be swapped with without any visible change: equal kind and machine, equal
+  /// links to the same devices and, up to a renumbering of switches, through the same switches. Plans that differ by
+  /// such a swap cost the same where links are not contended.
   [[nodiscard]] std::span<const DeviceId> interchange_classes() const { return interchange_classes_; }
 
   /// Hash of everything that decides times and memory.
@@ -99,6 +108,7 @@ class Cluster {
 
  private:
   Cluster() = default;
+  [[nodiscard]] Route find_route(DeviceId from, DeviceId to) const;
 
   Description description_;
   std::vector<std::vector<LinkId>> outgoing_;  // by vertex

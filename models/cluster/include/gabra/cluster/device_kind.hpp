@@ -24,7 +24,7 @@ struct DeviceKind {
   Bytes memory;       ///< usable by a program
   Bytes base_memory;  ///< taken by the framework and its libraries before any tensor
   BytesPerSecond memory_bandwidth{1.0};
-  Seconds launch;           ///< host time to launch one kernel
+  Seconds launch;  ///< host time to launch one kernel
   Watts idle_power;
   Watts busy_power;
   double communication_slowdown = 1.0;  ///< compute takes this many times as long while communication runs; >= 1

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "gabra/cluster/cluster.hpp"
+#include "gabra/core/error.hpp"
+
+#include <functional>
+#include <string>
+
+namespace gabra::detail {
+
+/// Where the parts of a description stand in its source, for messages.
+struct DescriptionPlaces {
+  std::function<std::string(std::size_t)> kind;
+  std::function<std::string(std::size_t)> device;
+  std::function<std::string(std::size_t)> vertex;  ///< switches, counted from 0
+  std::function<std::string(std::size_t)> link;
+  std::string whole;
+};
+
+/// Places that go by name: "NAME: link \"a->b\"".
+[[nodiscard]] DescriptionPlaces places_by_name(const Cluster::Description& description, const std::string& place);
+
+/// Everything that Cluster::build() refuses. Reachability is looked at only when nothing else is wrong with the graph.
+void check_description(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults);
+
+/// Links that leave each vertex, in link order.
+[[nodiscard]] std::vector<std::vector<LinkId>> outgoing_links(const Cluster::Description& description);
+
+/// See Cluster::interchange_classes().
+[[nodiscard]] std::vector<DeviceId> find_interchange_classes(const Cluster::Description& description);
+
+/// See Cluster::fingerprint().
+[[nodiscard]] std::uint64_t fingerprint_of(const Cluster::Description& description);
+
+}  // namespace gabra::detail
