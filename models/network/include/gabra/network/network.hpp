@@ -26,7 +26,8 @@ struct Unit {
   LayerId end;
 };
 
-/// A tensor that leaves its unit: made by unit `producer`, read by the units `consumers` (ascending, all later).
+/// A tensor that leaves its unit: made by unit `producer`, read by the units `consumers` (ascending, all later). It is
+/// memory of its own, whatever views or in-place layers the unit that made it has.
 struct UnitTensor {
   LayerId layer;  ///< whose output it is
   UnitId producer;
@@ -42,9 +43,12 @@ struct UnitCosts {
   Flops forward_flops, backward_flops;
   std::int64_t parameters = 0;
   std::int64_t buffers = 0;
-  std::int64_t saved_elements = 0;      ///< tensors made and saved inside the unit, boundary tensors left out
-  std::int64_t saved_bytes = 0;         ///< the same, of fixed size
-  std::int64_t peak_extra_elements = 0; ///< largest transient need while the unit computes: workspace, unsaved tensors
+  /// Tensors made and saved inside the unit, what its layers save internally included, boundary tensors left out.
+  std::int64_t saved_elements = 0;
+  std::int64_t saved_bytes = 0;  ///< the same, of fixed size
+  /// Largest transient need while the unit computes, forward or backward: workspace, tensors that are not saved, and
+  /// gradients of tensors that do not leave the unit.
+  std::int64_t peak_extra_elements = 0;
   bool has_batch_norm = false;
 };
 
@@ -75,6 +79,7 @@ class Network {
   [[nodiscard]] std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
+  friend class NetworkBuilder;
   Network() = default;
 
   std::string name_;
