@@ -220,8 +220,14 @@ TEST(Compiler, ClippingWaitsForAllBackwardsAndPrecedesUpdates) {
   ASSERT_EQ(program.collectives.size(), 1U);
   for (const InstructionId member : program.collectives[0].members)
     EXPECT_EQ(program.instructions[program.predecessors.of(member)[0].index()].opcode, Opcode::Backward);
-  for (const Instruction& one : program.instructions)
-    if (one.opcode == Opcode::Update) EXPECT_GT(one.stage.value(), -1);
+  // Each update waits for its device's part of the clipping.
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    if (program.instructions[i].opcode != Opcode::Update) continue;
+    int waits = 0;
+    for (const InstructionId before : program.predecessors.of(InstructionId(i)))
+      waits += program.instructions[before.index()].opcode == Opcode::ClipNorm ? 1 : 0;
+    EXPECT_EQ(waits, 1);
+  }
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ struct ToyLayer {
   std::int64_t output_bytes = 0;
   std::int64_t parameter_bytes = 0;
   std::int64_t saved_bytes = 0;
-  std::vector<int> inputs;  ///< indices of earlier layers; empty: the one before
+  std::vector<int> inputs = {};  ///< indices of earlier layers; empty: the one before
 };
 
 /// Opaque layers l0, l1, ...; each its own unit.
