@@ -10,7 +10,7 @@ namespace gabra::detail {
 /// GB/s that a ring gets out of one lane of a V100's NVLink.
 inline constexpr double kV100LaneGigabytes = 22.53;
 /// Share of the wire's rate that a ring gets between an A100 and its NVSwitch.
-inline constexpr double kA100SwitchShare = 0.9;
+inline constexpr double kA100SwitchShare = 0.90455;
 
 [[nodiscard]] inline CollectiveParameters v100_nvlink_parameters() {
   return {
