@@ -36,6 +36,12 @@ ProgramBuilder::ProgramBuilder(const CostModel& costs, const Plan& plan) {
     for (const Bytes part : memory) states_[d].in_use += part.value();
     states_[d].peak = states_[d].in_use;
   }
+  // A forward and a backward per task, with a transfer each way, cover most plans.
+  const std::size_t tasks = plan.stages.size() * static_cast<std::size_t>(plan.micro_batches);
+  program_.instructions.reserve(6 * tasks + 8 * program_.devices.size());
+  program_.predecessors.offsets.reserve(6 * tasks + 8 * program_.devices.size());
+  program_.predecessors.targets.reserve(10 * tasks + 16 * program_.devices.size());
+  program_.memory_events.reserve(12 * tasks);
   peer_streams_.assign(2 * program_.devices.size() * program_.devices.size(), -1);
   program_.predecessors.offsets.push_back(0);
 }
