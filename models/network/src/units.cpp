@@ -16,7 +16,7 @@
 // left out, that are made by layer i or earlier and read later. A unit may end after layer i, in topological order, if
 //  (a) the next layer is not trivially fused: an elementwise layer, batch norm, softmax, flatten, or a max or average
 //      pool that reads layer i alone and is its only reader (an opaque layer counts if it has no parameters or is
-//      described as a batch norm);
+//      described as a batch norm, and whatever else reads layer i if it takes no time);
 //  (b) i is not in the middle of a short skip: there are no a < i < b with c(a) < c(i), c(b) < c(i), b - a <= 16;
 //  (c) the unit has an anchor: a layer with a product, an embedding or an opaque layer. Layers without one (pools,
 //      upsampling, concatenation, layer norm) go with what follows, and at the very end with what precedes.
@@ -38,6 +38,11 @@ bool is_fusible(const LayerAttributes& attributes) {
   if (const auto* opaque = std::get_if<Opaque>(&attributes))
     return opaque->parameter_bytes == 0 || opaque->description.starts_with("BatchNorm");
   return is_any_of<BatchNorm, Relu, Gelu, MaxPool, AveragePool, Flatten, Dropout, Softmax>(attributes);
+}
+
+bool takes_no_time(const LayerAttributes& attributes) {
+  const auto* opaque = std::get_if<Opaque>(&attributes);
+  return opaque != nullptr && opaque->forward == Seconds(0.0) && opaque->backward == Seconds(0.0);
 }
 
 bool is_anchor(const LayerAttributes& attributes) {
@@ -103,7 +108,7 @@ std::vector<LayerId> coarsen(std::span<const Layer> layers) {
     }
     const Layer& next = layers[i + 1];
     const bool is_fused = is_fusible(next.attributes) && next.inputs.size() == 1 && next.inputs[0] == LayerId(i) &&
-                          reading.reader_count[i] == 1;
+                          (reading.reader_count[i] == 1 || takes_no_time(next.attributes));
     if (is_fused || !has_anchor ||
         is_inside_short_skip(count, static_cast<std::ptrdiff_t>(first), static_cast<std::ptrdiff_t>(i)))
       continue;

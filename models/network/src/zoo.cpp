@@ -32,6 +32,32 @@ Recipe residual(std::string name, std::string summary, ResidualDesign design) {
   return {std::move(entry), [design](ZooOptions& options) { return residual_layers(options, design); }};
 }
 
+Recipe plain(std::string name, std::string summary, Maker make) {
+  ZooEntry entry{std::move(name), std::move(summary), image_options("3x224x224", "1000")};
+  entry.options.insert(entry.options.begin() + 1, {"dropout", "0.5", "share of features dropped"});
+  return {std::move(entry), std::move(make)};
+}
+
+Recipe unet() {
+  ZooEntry entry{"unet-3d", "3-D U-Net with long skip connections (our own layout)", {}};
+  entry.options = {{"classes", "2", "classes of a voxel"},
+                   {"depth", "3", "poolings on the way down"},
+                   {"input", "1x96x112x96", "shape of one volume, channels first, multiples of 2^depth"},
+                   {"width", "32", "channels of the first level; each further level doubles them"}};
+  return {std::move(entry), unet_3d_layers};
+}
+
+Recipe gpt() {
+  ZooEntry entry{"gpt", "GPT-2 (by default medium), with an output projection of its own", {}};
+  entry.options = {{"dropout", "0.1", "share of features dropped after embedding, attention and MLP"},
+                   {"heads", "16", "attention heads"},
+                   {"hidden", "1024", "features of a token"},
+                   {"layers", "24", "transformer blocks"},
+                   {"sequence", "1024", "tokens of one sample"},
+                   {"vocabulary", "50257", "different tokens"}};
+  return {std::move(entry), gpt_layers};
+}
+
 std::vector<Recipe> make_recipes() {
   const std::vector<int> d18{2, 2, 2, 2}, d34{3, 4, 6, 3}, d101{3, 4, 23, 3};
   std::vector<Recipe> recipes{
@@ -43,6 +69,10 @@ std::vector<Recipe> make_recipes() {
       residual("3d-resnet-34", "3-D ResNet-34, basic blocks", {d34, 3, false, false}),
       residual("resnet-18", "ResNet-18 as in torchvision", {d18, 2, false, false}),
       residual("resnet-50", "ResNet-50 as in torchvision, bottleneck blocks", {d34, 2, true, false}),
+      plain("alexnet", "AlexNet as in torchvision", alexnet_layers),
+      plain("vgg-16", "VGG-16 as in torchvision", vgg_16_layers),
+      unet(),
+      gpt(),
       residual("resnet-101", "ResNet-101 as in torchvision, bottleneck blocks", {d101, 2, true, false}),
   };
   std::sort(recipes.begin(), recipes.end(),

@@ -52,6 +52,10 @@ ZooOptions::ZooOptions(const ZooEntry& entry, std::string_view text, FaultList& 
 
 std::string ZooOptions::place(std::string_view option) const { return fmt::format("{}: option {}", text_, option); }
 
+void ZooOptions::refuse(const std::string& option, std::string allowed) {
+  faults_.add(place(option), in_quotes(values_.at(option)), std::move(allowed));
+}
+
 std::int64_t ZooOptions::integer(const std::string& option, std::int64_t low, std::int64_t high, std::int64_t step) {
   const auto value = parse_number<std::int64_t>(values_.at(option));
   if (value && *value >= low && *value <= high && *value % step == 0) return *value;

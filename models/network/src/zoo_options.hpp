@@ -25,6 +25,8 @@ class ZooOptions {
   double share(const std::string& option);
   /// "3x224x224": that many dimensions.
   Shape shape(const std::string& option, std::size_t dimensions);
+  /// A value that is right alone but not with the others.
+  void refuse(const std::string& option, std::string allowed);
 
   [[nodiscard]] const std::vector<std::string>& given() const { return given_; }
   [[nodiscard]] std::string value(const std::string& option) const { return values_.at(option); }

@@ -3,6 +3,8 @@
 
 #include "gabra/network/network.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,7 +17,10 @@ namespace gabra {
 [[nodiscard]] std::string to_json_text(const Network& network);
 
 /// Reads a PipeDream profile graph (`nodeN -- description -- forward_compute_time=..., ...` lines, `nodeA -- nodeB`
-/// edges) as opaque layers measured at `batch` samples. Input nodes are left out: their times are data loading.
-[[nodiscard]] Network parse_pipedream_profile(std::string_view text, const std::string& name, std::int64_t batch);
+/// edges) as opaque layers measured at `batch` samples. Without `batch` it is what the file's sizes imply (32 to 256 in
+/// the published profiles: it differs from file to file), else 64. Input nodes are left out: their times are data
+/// loading. Throws InputError with every fault and its line.
+[[nodiscard]] Network parse_pipedream_profile(std::string_view text, const std::string& name,
+                                              std::optional<std::int64_t> batch = std::nullopt);
 
 }  // namespace gabra
