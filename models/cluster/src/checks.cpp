@@ -24,9 +24,12 @@ class PartChecks {
   void non_negative(double value, std::string_view field) {
     require(std::isfinite(value) && value >= 0.0, field, number(value), "a finite value, zero or more");
   }
-  void new_name(const std::string& name, std::set<std::string>& names) {
+  /// Whether it is one.
+  bool new_name(const std::string& name, std::set<std::string>& names) {
     require(!name.empty(), "name", "an empty name", "a name");
-    if (!name.empty()) require(names.insert(name).second, "name", in_quotes(name) + " twice", "each name once");
+    const bool is_new = names.insert(name).second;
+    if (!name.empty()) require(is_new, "name", in_quotes(name) + " twice", "each name once");
+    return is_new;
   }
 
  private:
@@ -38,7 +41,7 @@ class PartChecks {
 
 void check_kind(const DeviceKind& kind, PartChecks part) {
   part.positive(kind.peak_float32.value(), "peak_float32");
-  part.positive(kind.peak_bfloat16.value(), "peak_bfloat16");
+  if (kind.peak_bfloat16 != kind.peak_float32) part.positive(kind.peak_bfloat16.value(), "peak_bfloat16");
   part.positive(static_cast<double>(kind.memory.value()), "memory");
   part.require(kind.base_memory.value() >= 0 && kind.base_memory < kind.memory, "base_memory",
                to_text(kind.base_memory), "zero or more, and less than the memory of " + to_text(kind.memory));
@@ -60,15 +63,23 @@ void check_kind(const DeviceKind& kind, PartChecks part) {
   }
 }
 
-void check_links(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults) {
+/// Whether every link joins two vertices.
+bool check_links(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults) {
   const auto vertices = static_cast<std::int32_t>(description.devices.size() + description.switches.size());
   std::set<std::string> names;
+  bool is_sound = true;
+  std::string previous_place;
   for (std::size_t i = 0; i < description.links.size(); ++i) {
     const Link& link = description.links[i];
-    PartChecks part(places.link(i), faults);
+    std::string place = places.link(i);
+    const bool is_way_back = place == previous_place;  // of one link in the file: its values were looked at
+    previous_place = place;
+    PartChecks part(std::move(place), faults);
     part.new_name(link.name, names);
+    if (is_way_back) continue;
     const auto is_vertex = [vertices](VertexId id) { return id.value() >= 0 && id.value() < vertices; };
     const std::string allowed = fmt::format("a device or switch, from 0 to {}", vertices - 1);
+    is_sound = is_sound && is_vertex(link.from) && is_vertex(link.to);
     part.require(is_vertex(link.from), "from", fmt::format("vertex {}", link.from.value()), allowed);
     part.require(is_vertex(link.to), "to", fmt::format("vertex {}", link.to.value()), allowed);
     if (is_vertex(link.from))
@@ -77,6 +88,7 @@ void check_links(const Cluster::Description& description, const DescriptionPlace
     part.non_negative(link.latency.value(), "latency");
     part.require(link.lanes >= 1, "lanes", fmt::format("the number {}", link.lanes), "a whole number from 1");
   }
+  return is_sound;
 }
 
 /// Devices that `from` reaches without passing a third device.
@@ -120,6 +132,50 @@ void check_collective(const CollectiveParameters& collective, PartChecks part) {
   part.positive(collective.tree_efficiency, "tree_efficiency");
 }
 
+bool check_sizes(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults) {
+  const auto at_most = [&faults](const std::string& place, std::size_t count, std::size_t most) {
+    if (count > most) faults.add(place, fmt::format("a list of {}", count), fmt::format("at most {}", most));
+    return count <= most;
+  };
+  const bool has_few_devices = at_most(places.devices, description.devices.size(), kMostDevices);
+  const bool has_few_switches = at_most(places.switches, description.switches.size(), kMostSwitches);
+  return at_most(places.links, description.links.size(), kMostLinks) && has_few_devices && has_few_switches;
+}
+
+void check_kinds(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < description.kinds.size(); ++i) {
+    PartChecks part(places.kind(i), faults);
+    part.new_name(description.kinds[i].name, names);
+    check_kind(description.kinds[i], part);
+  }
+}
+
+/// Whether the devices and switches can be told apart.
+bool check_vertices(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults,
+                    bool is_whole) {
+  if (description.devices.empty()) faults.add(places.devices, "no device", "at least one device");
+  std::set<std::string> names;
+  bool is_distinct = true;
+  for (std::size_t i = 0; i < description.devices.size(); ++i) {
+    const Device& device = description.devices[i];
+    PartChecks part(places.device(i), faults);
+    is_distinct = part.new_name(device.name, names) && is_distinct;
+    part.require(device.node >= 0, "node", fmt::format("the number {}", device.node), "a whole number from 0");
+    const bool has_kind = device.kind.is_valid() && device.kind.index() < description.kinds.size();
+    part.require(has_kind || !is_whole, "kind", fmt::format("kind {}", device.kind.value()),
+                 fmt::format("a device kind, one of {}", description.kinds.size()));
+  }
+  for (std::size_t i = 0; i < description.switches.size(); ++i) {
+    PartChecks part(places.vertex(i), faults);
+    is_distinct = part.new_name(description.switches[i].name, names) && is_distinct;
+    const int node = description.switches[i].node;
+    part.require(node >= -1, "node", fmt::format("the number {}", node),
+                 "a whole number from 0, or -1 between machines");
+  }
+  return is_distinct;
+}
+
 }  // namespace
 
 DescriptionPlaces places_by_name(const Cluster::Description& description, const std::string& place) {
@@ -132,37 +188,20 @@ DescriptionPlaces places_by_name(const Cluster::Description& description, const 
           .device = named("device", description.devices),
           .vertex = named("switch", description.switches),
           .link = named("link", description.links),
-          .whole = place};
+          .devices = place + ": devices",
+          .switches = place + ": switches",
+          .links = place + ": links",
+          .collective = place + ": collective"};
 }
 
-void check_description(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults) {
-  std::set<std::string> kind_names;
-  for (std::size_t i = 0; i < description.kinds.size(); ++i) {
-    PartChecks part(places.kind(i), faults);
-    part.new_name(description.kinds[i].name, kind_names);
-    check_kind(description.kinds[i], part);
-  }
-  if (description.devices.empty()) faults.add(places.whole, "no device", "at least one device");
-  std::set<std::string> names;
-  for (std::size_t i = 0; i < description.devices.size(); ++i) {
-    const Device& device = description.devices[i];
-    PartChecks part(places.device(i), faults);
-    part.new_name(device.name, names);
-    part.require(device.node >= 0, "node", fmt::format("the number {}", device.node), "a whole number from 0");
-    part.require(device.kind.is_valid() && device.kind.index() < description.kinds.size(), "kind",
-                 fmt::format("kind {}", device.kind.value()),
-                 fmt::format("a device kind, one of {}", description.kinds.size()));
-  }
-  for (std::size_t i = 0; i < description.switches.size(); ++i) {
-    PartChecks part(places.vertex(i), faults);
-    part.new_name(description.switches[i].name, names);
-    const int node = description.switches[i].node;
-    part.require(node >= -1, "node", fmt::format("the number {}", node),
-                 "a whole number from 0, or -1 between machines");
-  }
-  check_links(description, places, faults);
-  check_collective(description.collective, PartChecks(places.whole + ": collective", faults));
-  if (faults.empty()) check_reachability(description, places, faults);
+void check_description(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults,
+                       bool is_whole) {
+  if (!check_sizes(description, places, faults)) return;
+  check_kinds(description, places, faults);
+  const bool has_vertices = check_vertices(description, places, faults, is_whole);
+  const bool has_links = check_links(description, places, faults);
+  check_collective(description.collective, PartChecks(places.collective, faults));
+  if (is_whole && has_vertices && has_links) check_reachability(description, places, faults);
 }
 
 std::vector<std::vector<LinkId>> outgoing_links(const Cluster::Description& description) {

@@ -34,10 +34,11 @@ class SymmetryGraph {
   /// Whether some renumbering of the switches makes the graph with devices `a` and `b` swapped equal to itself.
   /// Colours every vertex by what it sees, on both sides, until each has its own; where switches stay alike (no device
   /// tells them apart) the answer is no, which is safe.
-  [[nodiscard]] bool can_swap(std::size_t a, std::size_t b) const {
+  [[nodiscard]] bool can_swap(std::size_t a, std::size_t b) {
     const Device& first = description_.devices[a];
     const Device& second = description_.devices[b];
     if (first.kind != second.kind || first.node != second.node || !have_like_neighbours(a, b)) return false;
+    if (links_looked_at_ > kMostLinksLookedAt) return false;
     std::vector<std::uint64_t> here = first_colours();
     std::vector<std::uint64_t> there = here;
     std::swap(there[a], there[b]);
@@ -45,6 +46,7 @@ class SymmetryGraph {
       const std::size_t before = colour_count(here);
       here = refined(here);
       there = refined(there);
+      links_looked_at_ += edges_.size();
       if (colour_count(here) == before) break;
     }
     return is_same_graph(here, there);
@@ -115,7 +117,11 @@ class SymmetryGraph {
     return plain == mapped;
   }
 
+  /// Large, nearly symmetric graphs would take for ever; what is left unasked counts as different.
+  static constexpr std::size_t kMostLinksLookedAt = 20'000'000;
+
   const Cluster::Description& description_;
+  std::size_t links_looked_at_ = 0;
   std::size_t vertices_;
   std::vector<Edge> edges_;
   std::vector<std::vector<Edge>> outgoing_;  // by vertex
@@ -124,7 +130,7 @@ class SymmetryGraph {
 }  // namespace
 
 std::vector<DeviceId> find_interchange_classes(const Cluster::Description& description) {
-  const SymmetryGraph graph(description);
+  SymmetryGraph graph(description);
   std::vector<DeviceId> classes;
   std::vector<std::size_t> lowest;  // of each class: swaps compose, so one comparison per class is enough
   for (std::size_t i = 0; i < description.devices.size(); ++i) {

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/cluster/presets.hpp"
+#include "gabra/core/error.hpp"
+#include "gabra/core/file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace gabra {
+namespace {
+
+std::vector<Fault> faults_of(const std::string& text) {
+  try {
+    (void)parse_cluster(text, "c.json");
+    return {};
+  } catch (const InputError& error) {
+    return error.faults();
+  }
+}
+
+bool has_fault(const std::vector<Fault>& faults, const std::string& where) {
+  for (const Fault& fault : faults)
+    if (fault.where == "c.json: " + where) return true;
+  return false;
+}
+
+std::string all(const std::vector<Fault>& faults) {
+  std::string text;
+  for (const Fault& fault : faults) text += to_text(fault) + "\n";
+  return text;
+}
+
+const std::string kSmall = R"({"schema": "gabra/cluster/1",
+  "kinds": [{"name": "k", "peak_float32": "1 TFLOP/s", "memory": "1 GiB", "memory_bandwidth": "10 GB/s"}],
+  "devices": [{"name": "a", "kind": "k"}, {"name": "b", "kind": "k"}],
+  "links": [{"from": "a", "to": "b", "bandwidth": "25 GB/s", "latency": "2 us", "duplex": true}]})";
+
+std::string with(std::string from, const std::string& to) {
+  std::string text = kSmall;
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(ClusterFile, EveryPresetReadsBackIdentically) {
+  for (const ClusterPreset& preset : cluster_presets())
+    for (const char* options : {"", ":nodes=3"}) {
+      const Cluster cluster = make_preset_cluster(preset.name + options);
+      const std::string text = to_json_text(cluster);
+      const Cluster again = parse_cluster(text, "c.json");
+      EXPECT_EQ(to_json_text(again), text) << preset.name;
+      EXPECT_EQ(again.fingerprint(), cluster.fingerprint()) << preset.name;
+      EXPECT_EQ(again.description().collective, cluster.description().collective);
+    }
+}
+
+TEST(ClusterFile, DefaultsAndDuplexLinks) {
+  const Cluster cluster = parse_cluster(kSmall, "c.json");
+  EXPECT_EQ(cluster.name(), "c.json");
+  ASSERT_EQ(cluster.links().size(), 2U);
+  EXPECT_EQ(cluster.link(LinkId(0)).name, "a->b");
+  EXPECT_EQ(cluster.link(LinkId(1)).name, "b->a");
+  EXPECT_EQ(cluster.link(LinkId(1)).bandwidth.value(), 25e9);
+  EXPECT_EQ(cluster.link(LinkId(1)).latency.value(), 2e-6);
+  EXPECT_EQ(cluster.kind_of(DeviceId(0)).peak_bfloat16.value(), 1e12);
+  EXPECT_EQ(cluster.kind_of(DeviceId(0)).efficiency[2].flops, 1.0);
+  EXPECT_FALSE(cluster.is_calibrated());
+}
+
+TEST(ClusterFile, SingleFaultsAreReportedOnceAndInPlace) {
+  const auto expect = [](const std::string& text, const std::string& where) {
+    const std::vector<Fault> faults = faults_of(text);
+    EXPECT_EQ(faults.size(), 1U) << where << "\n" << all(faults);
+    EXPECT_TRUE(has_fault(faults, where)) << where << "\n" << all(faults);
+  };
+  expect(with("gabra/cluster/1", "gabra/plan/1"), "$.schema");
+  expect(with("\"1 TFLOP/s\"", "1"), "$.kinds[0].peak_float32");
+  expect(with("\"1 TFLOP/s\"", "\"0 TFLOP/s\""), "$.kinds[0].peak_float32");
+  expect(with("\"1 GiB\"", "\"1\""), "$.kinds[0].memory");
+  expect(with("\"1 GiB\"", "\"-1 GiB\""), "$.kinds[0].memory");
+  expect(with("\"memory\": \"1 GiB\", ", ""), "$.kinds[0].memory");
+  expect(with("\"memory\":", "\"launch\": 3, \"memory\":"), "$.kinds[0].launch");
+  expect(with("\"memory\":", "\"efficiency\": {\"convolution\": {\"flops\": 0}}, \"memory\":"),
+         "$.kinds[0].efficiency.convolution.flops");
+  expect(with("\"memory\":", "\"efficiency\": {\"conv\": {}}, \"memory\":"), "$.kinds[0].efficiency.conv");
+  expect(with("\"memory\":", "\"communication_slowdown\": 0.5, \"memory\":"), "$.kinds[0].communication_slowdown");
+  expect(with("\"memory\":", "\"base_memory\": \"2 GiB\", \"memory\":"), "$.kinds[0].base_memory");
+  expect(with("\"kind\": \"k\"}, ", "\"kind\": \"K\"}, "), "$.devices[0].kind");
+  expect(with("\"kind\": \"k\"}, ", "\"kind\": \"k\", \"node\": -1}, "), "$.devices[0].node");
+  expect(with("\"to\": \"b\"", "\"to\": \"c\""), "$.links[0].to");
+  expect(with("\"25 GB/s\"", "\"0 GB/s\""), "$.links[0].bandwidth");
+  expect(with("\"2 us\"", "2"), "$.links[0].latency");
+  expect(with("\"duplex\": true", "\"duplex\": 1, \"lanes\": 1"), "$.links[0].duplex");
+  expect(with("\"duplex\"", "\"lanes\": 0, \"duplex\""), "$.links[0].lanes");
+  expect(with("\"duplex\"", "\"name\": \"\", \"duplex\""), "$.links[0].name");
+  expect(with("\"links\"", "\"collective\": {\"exponent\": -1}, \"links\""), "$.collective.exponent");
+  expect(with("\"links\"", "\"switches\": [{\"name\": \"b\"}], \"links\""), "$.switches[0].name");
+  // What refers to a name that is gone is at fault as well.
+  EXPECT_TRUE(has_fault(faults_of(with("\"name\": \"k\", ", "")), "$.kinds[0].name"));
+  EXPECT_TRUE(has_fault(faults_of(with("{\"name\": \"b\"", "{\"name\": \"a\"")), "$.devices[1].name"));
+  // Without its links the file has unreachable devices as well.
+  EXPECT_TRUE(has_fault(faults_of(with("\"links\"", "\"link\"")), "$.link"));
+}
+
+TEST(ClusterFile, AllFaultsAtOnce) {
+  const std::vector<Fault> faults = faults_of(R"({"schema": "gabra/cluster/1", "extra": 1,
+    "kinds": [{"name": "k", "peak_float32": "0 FLOP/s", "memory_bandwidth": 10}],
+    "devices": [{"name": "a", "kind": "k"}, {"name": "a", "kind": "z"}, 7],
+    "switches": [{"node": "x"}],
+    "links": [{"from": "a", "to": "q", "bandwidth": "25"}, {"from": "a", "to": "a", "bandwidth": "1 GB/s", "latency": "-1 s"}]})");
+  for (const char* where :
+       {"$.extra", "$.kinds[0].peak_float32", "$.kinds[0].memory", "$.kinds[0].memory_bandwidth", "$.devices[1].name",
+        "$.devices[1].kind", "$.devices[2]", "$.switches[0].name", "$.switches[0].node", "$.links[0].to",
+        "$.links[0].bandwidth", "$.links[1].to", "$.links[1].latency"})
+    EXPECT_TRUE(has_fault(faults, where)) << where << "\n" << all(faults);
+  EXPECT_EQ(faults.size(), 13U) << all(faults);
+}
+
+TEST(ClusterFile, UnreachableDevicesAndNoDevices) {
+  EXPECT_TRUE(has_fault(faults_of(with("\"duplex\": true", "\"duplex\": false")), "$.devices[0]"));
+  const std::vector<Fault> faults = faults_of(R"({"schema": "gabra/cluster/1", "kinds": [], "devices": []})");
+  EXPECT_TRUE(has_fault(faults, "$.devices")) << all(faults);
+}
+
+TEST(ClusterFile, NotJson) {
+  EXPECT_EQ(faults_of("").size(), 1U);
+  EXPECT_EQ(faults_of("{").size(), 1U);
+  EXPECT_FALSE(faults_of("[]").empty());
+  EXPECT_FALSE(faults_of("null").empty());
+  EXPECT_FALSE(faults_of(kSmall.substr(0, kSmall.size() / 2)).empty());
+  EXPECT_FALSE(faults_of(with("\"schema\"", "\"devices\": [], \"schema\"")).empty());
+}
+
+TEST(ClusterFile, TheExampleInTheDocumentationBuilds) {
+  const std::string formats = read_file(GABRA_SOURCE_DIR "/docs/formats.md");
+  const std::size_t section = formats.find("## gabra/cluster/1");
+  ASSERT_NE(section, std::string::npos);
+  const std::size_t begin = formats.find("```json\n", section) + 8;
+  const std::string example = formats.substr(begin, formats.find("```", begin) - begin);
+  const Cluster cluster = parse_cluster(example, "example");
+  EXPECT_EQ(cluster.device_count(), 3U);
+  EXPECT_NE(cluster.kind_of(DeviceId(0)).name, cluster.kind_of(DeviceId(2)).name);
+  EXPECT_EQ(to_json_text(parse_cluster(to_json_text(cluster), "again")), to_json_text(cluster));
+}
+
+}  // namespace
+}  // namespace gabra
