@@ -20,9 +20,9 @@ enum class Objective : std::uint8_t { Time, Energy, Memory };
 /// sharing of devices are admitted here, with any schedule and any recomputation per stage. enumerate_optimum() covers
 /// exactly the same space.
 struct SearchSpace {
-  std::optional<std::int64_t> micro_batch;  ///< samples per micro-batch, fixed
+  std::optional<std::int64_t> micro_batch = std::nullopt;  ///< samples per micro-batch, fixed
   std::int64_t min_micro_batch = 1;
-  std::vector<Bytes> buckets;              ///< candidates; empty: 10, 25, 50, 100 MB and 1 GB
+  std::vector<Bytes> buckets{};            ///< candidates; empty: 10, 25, 50, 100 MB and 1 GB
   std::int64_t max_stages_per_device = 4;  ///< more than 1 admits interleaved pipelines and shared devices
 };
 
