@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <span>
+#include <tuple>
 #include <utility>
 
 namespace gabra::ga {
@@ -15,6 +16,22 @@ namespace {
 constexpr double kRounding = 1.0 + 1e-9;
 
 std::uint64_t join(std::uint64_t hash, std::uint64_t value) { return mix_bits(hash ^ mix_bits(value)); }
+
+/// Stages that recompute, then stages: what a person would rather do without when it gains nothing.
+std::pair<std::int64_t, std::size_t> complexity(const Plan& plan) {
+  const auto recomputing = std::count_if(plan.stages.begin(), plan.stages.end(),
+                                         [](const Stage& stage) { return stage.recompute != Recompute::Never; });
+  return {recomputing, plan.stages.size()};
+}
+
+/// The better one; of equally good plans the simpler one.
+bool is_preferred(const Individual& a, const Individual& b) {
+  const auto rank = [](const Individual& individual) {
+    return std::tuple(individual.fitness.kind, individual.fitness.value, complexity(individual.plan),
+                      individual.fitness.second);
+  };
+  return rank(a) < rank(b);
+}
 
 }  // namespace
 
@@ -109,7 +126,7 @@ void Pricer::record(const Plan& plan, const Evaluation& evaluation) {
   ++result_.evaluations;
   const Fitness fitness = fitness_of(evaluation);
   known_[plan] = fitness;
-  if (!(fitness < best_.fitness)) return;
+  if (!is_preferred({.plan = plan, .fitness = fitness}, best_)) return;
   best_ = {.plan = plan, .fitness = fitness};
   if (fitness.kind == Fitness::Kind::Feasible) {
     result_.report = std::get<StepReport>(evaluation);
