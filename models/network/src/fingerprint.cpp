@@ -2,6 +2,7 @@
 #include "fingerprint.hpp"
 
 #include "attribute_fields.hpp"
+#include "hasher.hpp"
 
 namespace gabra {
 namespace {

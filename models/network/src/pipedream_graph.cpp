@@ -122,13 +122,13 @@ class GraphReader {
   std::vector<double> read_values(std::string_view text, bool may_be_list) {
     std::vector<double> values;
     std::string_view rest = text;
-    if (may_be_list && text.size() >= 2 && text.front() == '[' && text.back() == ']')
-      rest = text.substr(1, text.size() - 2);
+    const bool is_list = may_be_list && text.size() >= 2 && text.front() == '[' && text.back() == ']';
+    if (is_list) rest = text.substr(1, text.size() - 2);
     while (true) {
       const std::size_t semicolon = rest.find(';');
       const auto value = number_in<double>(trimmed(rest.substr(0, semicolon)));
       if (!value || !std::isfinite(*value) || *value < 0 || *value > kMostValue ||
-          (semicolon != std::string_view::npos && rest.data() == text.data())) {
+          (semicolon != std::string_view::npos && !is_list)) {
         fault(in_quotes(text),
               fmt::format("a number from 0 to {:g}{}", kMostValue, may_be_list ? ", or a list [a; b]" : ""));
         return {};
@@ -136,7 +136,6 @@ class GraphReader {
       values.push_back(*value);
       if (semicolon == std::string_view::npos) return values;
       rest.remove_prefix(semicolon + 1);
-      text = {};  // past the first of a list
     }
   }
 

@@ -84,7 +84,7 @@ std::vector<std::int64_t> crossings(std::span<const Layer> layers, const Reading
 /// Rule (b): both neighbours below c(i), found within the length of a short skip.
 bool is_inside_short_skip(const std::vector<std::int64_t>& count, std::ptrdiff_t first, std::ptrdiff_t i) {
   const auto at = [&](std::ptrdiff_t k) { return count[static_cast<std::size_t>(k)]; };
-  const std::ptrdiff_t last = static_cast<std::ptrdiff_t>(count.size()) - 2;  // behind the last layer nothing crosses
+  const std::ptrdiff_t last = static_cast<std::ptrdiff_t>(count.size()) - 1;  // behind it nothing crosses: c = 0
   std::ptrdiff_t before = i - 1, after = i + 1;
   while (before >= first && at(before) >= at(i) && i - before < kShortSkip) --before;
   while (after <= last && at(after) >= at(i) && after - i < kShortSkip) ++after;
