@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/core/check.hpp"
+#include "gabra/core/error.hpp"
 #include "gabra/ga/baselines.hpp"
 #include "pricer.hpp"
 
@@ -12,7 +13,9 @@
 namespace gabra::ga {
 namespace {
 
-constexpr std::size_t kStep = 64;  // layouts whose plans are priced at once
+constexpr std::size_t kStep = 64;     // layouts whose plans are priced at once
+constexpr double kMostLayouts = 3e6;  // as many are kept in memory
+constexpr double kMostPlans = 1e9;    // as many bounds, at worst
 constexpr Recompute kRecomputations[] = {Recompute::Never, Recompute::Always, Recompute::ExceptLast};
 constexpr Schedule kSchedules[] = {Schedule::OneForwardOneBackward, Schedule::GPipe, Schedule::Sequential};
 
@@ -35,23 +38,34 @@ std::vector<std::vector<DeviceId>> all_lists(const PlanSpace& space, std::int64_
   return lists;
 }
 
-std::int64_t binomial(std::int64_t n, std::int64_t k) {
-  std::int64_t result = 1;
-  for (std::int64_t i = 1; i <= k; ++i) result = result * (n - k + i) / i;
+double binomial(std::int64_t n, std::int64_t k) {
+  double result = 1.0;
+  for (std::int64_t i = 1; i <= k; ++i) result = result * static_cast<double>(n - k + i) / static_cast<double>(i);
   return result;
 }
 
-/// Plans with `count` micro-batches: the ways to give lists to 1, 2, ... stages, by how often each device is used so
-/// far, times cuts, recomputations, schedules and bucket sizes.
-std::int64_t size_with(const PlanSpace& space, std::int64_t count) {
+struct SpaceSize {
+  double plans = 0.0;
+  double layouts = 0.0;  ///< without regard to interchangeable devices
+};
+
+/// The ways to give lists of devices to 1, 2, ... stages, by how often each device is used so far, times cuts and
+/// bucket sizes are the layouts; times recomputations and schedules the plans. Infinite where that is too long to
+/// count.
+SpaceSize size_with(const PlanSpace& space, std::int64_t count) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  constexpr std::int32_t kMostDevices = 5;  // 325 lists
+  if (space.devices() > kMostDevices || space.units() * space.max_stages_per_device() > 400) {
+    return {.plans = kInfinite, .layouts = kInfinite};
+  }
   const auto lists = all_lists(space, count);
-  std::map<std::vector<std::int64_t>, std::int64_t> ways{
-      {std::vector<std::int64_t>(static_cast<std::size_t>(space.devices()), 0), 1}};
-  std::int64_t total = 0;
-  std::int64_t recomputations = 1;
+  std::map<std::vector<std::int64_t>, double> ways{
+      {std::vector<std::int64_t>(static_cast<std::size_t>(space.devices()), 0), 1.0}};
+  SpaceSize size;
+  double recomputations = 1.0;
   for (std::int32_t stages = 1; stages <= space.units(); ++stages) {
-    std::map<std::vector<std::int64_t>, std::int64_t> next;
-    std::int64_t assignments = 0;
+    std::map<std::vector<std::int64_t>, double> next;
+    double assignments = 0.0;
     for (const auto& [uses, number] : ways) {
       for (const auto& list : lists) {
         std::vector<std::int64_t> more = uses;
@@ -63,10 +77,31 @@ std::int64_t size_with(const PlanSpace& space, std::int64_t count) {
       }
     }
     ways = std::move(next);
-    recomputations *= 3;
-    total += binomial(space.units() - 1, stages - 1) * assignments * recomputations;
+    recomputations *= 3.0;
+    const double layouts =
+        binomial(space.units() - 1, stages - 1) * assignments * static_cast<double>(space.buckets().size());
+    size.layouts += layouts;
+    size.plans += layouts * recomputations * static_cast<double>(std::size(kSchedules));
+    if (size.layouts > kMostLayouts) return {.plans = kInfinite, .layouts = kInfinite};
   }
-  return total * 3 * static_cast<std::int64_t>(space.buckets().size());
+  return size;
+}
+
+SpaceSize size_of(const PlanSpace& space) {
+  SpaceSize total;
+  for (const std::int64_t count : space.micro_batch_counts()) {
+    const SpaceSize size = size_with(space, count);
+    total.plans += size.plans;
+    total.layouts += size.layouts;
+  }
+  return total;
+}
+
+std::int64_t require_enumerable(const PlanSpace& space) {
+  const SpaceSize size = size_of(space);
+  if (size.layouts <= kMostLayouts && size.plans <= kMostPlans) return static_cast<std::int64_t>(size.plans);
+  throw_input_error("--planner exact", "more than 3 million layouts or a billion plans",
+                    "a problem with fewer units, devices or micro-batch counts, or another planner");
 }
 
 struct Layout {
@@ -175,9 +210,9 @@ Optimum enumerate_optimum(Evaluator& evaluator, const SearchOptions& options) {
   const PlanSpace space(evaluator.problem(), options.space);
   Pricer pricer(evaluator, unlimited, space, costs);
   Optimum optimum;
+  optimum.space_size = require_enumerable(space);
   std::vector<Layout> layouts;
   for (const std::int64_t count : space.micro_batch_counts()) {
-    optimum.space_size += size_with(space, count);
     LayoutMaker(space, costs, count, layouts).make();
   }
   optimum.layouts = static_cast<std::int64_t>(layouts.size());

@@ -72,7 +72,9 @@ void compare_all(std::initializer_list<Size> sizes) {
 
 TEST(Optimum, SharedDevices) { compare_all({{4, 2, 4, 4, 12}, {5, 2, 4, 2, 8}, {3, 3, 4, 3, 8}, {4, 3, 4, 2, 8}}); }
 
-TEST(Optimum, OneStagePerDevice) { compare_all({{6, 2, 8, 1, 8}, {5, 3, 8, 1, 8}, {8, 3, 6, 1, 8}, {4, 4, 8, 1, 8}, {6, 4, 6, 1, 8}}); }
+TEST(Optimum, OneStagePerDevice) {
+  compare_all({{6, 2, 8, 1, 8}, {5, 3, 8, 1, 8}, {8, 3, 6, 1, 8}, {4, 4, 8, 1, 8}, {6, 4, 6, 1, 8}});
+}
 
 }  // namespace
 }  // namespace gabra::test

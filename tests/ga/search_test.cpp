@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/ga/search.hpp"
 
+#include "gabra/core/error.hpp"
 #include "gabra/ga/baselines.hpp"
 #include "random_problem.hpp"
 
@@ -221,6 +222,15 @@ TEST(Enumeration, CountsItsSpace) {
   // again, (12 + 2 x 9) x 3 = 90.
   options.space.max_stages_per_device = 1;
   EXPECT_EQ(ga::enumerate_optimum(evaluator, options).space_size, 72 + 90);
+}
+
+TEST(Enumeration, RefusesALargeSpaceAtOnce) {
+  Rng rng(2);
+  SearchOptions options;
+  FakeEvaluator devices(random_problem({.units = 2, .devices = 8, .global_batch = 16}, rng));
+  EXPECT_THROW(static_cast<void>(ga::enumerate_optimum(devices, options)), InputError);
+  FakeEvaluator units(random_problem({.units = 60, .devices = 2, .global_batch = 16}, rng));
+  EXPECT_THROW(static_cast<void>(ga::enumerate_optimum(units, options)), InputError);
 }
 
 }  // namespace
