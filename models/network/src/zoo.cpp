@@ -25,7 +25,7 @@ std::vector<ZooOption> image_options(std::string input, std::string classes) {
           {"width", "64", "channels of the first convolution; all others are scaled with it"}};
 }
 
-Recipe residual(std::string name, std::string summary, ResidualDesign design) {
+Recipe residual(std::string name, std::string summary, const ResidualDesign& design) {
   const bool is_volume = design.spatial_dimensions == 3;
   ZooEntry entry{std::move(name), std::move(summary),
                  is_volume ? image_options("1x96x112x96", "2") : image_options("3x224x224", "1000")};
