@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/plan/plan.hpp"
 
-#include "plan_faults.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -75,7 +73,7 @@ void check_devices(const Problem& problem, const Plan& plan, const Stage& stage,
 
 }  // namespace
 
-std::vector<Fault> detail::find_plan_faults(const Problem& problem, const Plan& plan) {
+std::vector<Fault> find_plan_faults(const Problem& problem, const Plan& plan) {
   std::vector<Fault> faults;
   const std::int64_t batch = problem.training.global_batch;
   if (plan.micro_batches < 1 || batch % plan.micro_batches != 0)
@@ -102,7 +100,7 @@ std::vector<Fault> detail::find_plan_faults(const Problem& problem, const Plan& 
 
 std::vector<std::string> find_faults(const Problem& problem, const Plan& plan) {
   std::vector<std::string> texts;
-  for (const Fault& fault : detail::find_plan_faults(problem, plan)) texts.push_back(to_text(fault));
+  for (const Fault& fault : find_plan_faults(problem, plan)) texts.push_back(to_text(fault));
   return texts;
 }
 

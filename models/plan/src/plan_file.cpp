@@ -6,7 +6,6 @@
 #include "gabra/core/error.hpp"
 #include "gabra/json/reader.hpp"
 #include "gabra/network/network_file.hpp"
-#include "plan_faults.hpp"
 
 #include <fmt/format.h>
 
@@ -183,9 +182,11 @@ class PlanReader {
     const std::vector<WrittenStage> written = read_stages(object);
     object.finish();
 
+    const std::size_t faults_before_cluster = faults_.size();
     if (cluster != nullptr && own_cluster != nullptr)
       check_same_devices(*own_cluster, *cluster, place_.file(), faults_);
-    file.problem.cluster = cluster != nullptr ? std::move(cluster) : own_cluster;
+    const bool is_replaced = cluster != nullptr && faults_.size() == faults_before_cluster;
+    file.problem.cluster = is_replaced ? std::move(cluster) : own_cluster;
     file.problem.profile = std::move(profile);
     if (file.problem.profile != nullptr) file.profile_fingerprint = file.problem.profile->fingerprint();
     const std::size_t faults_before = faults_.size();
@@ -199,7 +200,7 @@ class PlanReader {
 
  private:
   void add_structure_faults(const PlanFile& file) {
-    for (const Fault& fault : detail::find_plan_faults(file.problem, file.plan))
+    for (const Fault& fault : find_plan_faults(file.problem, file.plan))
       faults_.add(place_.text() + "." + fault.where, fault.seen, fault.allowed);
   }
 

@@ -89,11 +89,14 @@ class GanttText {
   [[nodiscard]] std::string axis() const {
     std::string marks(cells_ + 1, ' ');
     std::string labels(cells_ + 12, ' ');
-    const auto ticks = detail::time_ticks(timeline_.end, static_cast<int>(std::max<std::size_t>(2, cells_ / 12)));
+    const auto ticks = detail::time_ticks(timeline_.end, static_cast<int>(std::max<std::size_t>(3, cells_ / 12)));
+    std::size_t free_from = 0;
     for (const detail::TimeTick& tick : ticks) {
       const std::size_t at = column(tick.time);
       marks[at] = '|';
-      if (at + tick.label.size() <= labels.size()) labels.replace(at, tick.label.size(), tick.label);
+      if (at < free_from || at + tick.label.size() > labels.size()) continue;
+      labels.replace(at, tick.label.size(), tick.label);
+      free_from = at + tick.label.size() + 1;
     }
     labels.erase(labels.find_last_not_of(' ') + 1);
     marks.erase(marks.find_last_not_of(' ') + 1);

@@ -18,7 +18,7 @@ constexpr double kLeft = 150.0;
 constexpr double kRight = 30.0;
 constexpr double kTop = 86.0;
 constexpr double kComputeHeight = 24.0;
-constexpr double kTransferHeight = 7.0;  ///< each of send, receive, all-reduce
+constexpr double kTransferHeight = 8.0;  ///< each of send, receive, all-reduce
 constexpr double kRowHeight = kComputeHeight + 3.0 * kTransferHeight + 15.0;
 constexpr double kBottom = 44.0;
 constexpr double kLetterWidth = 7.0;
@@ -139,7 +139,7 @@ class SvgWriter {
         top + kComputeHeight + 2.0, width, 3.0 * kTransferHeight);
     constexpr std::array kLanes{SpanClass::Send, SpanClass::Receive, SpanClass::Collective};
     for (const SpanClass lane : kLanes)
-      put("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\" font-size=\"7\" fill=\"#777\">{}</text>", kLeft - 4.0,
+      put("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\" font-size=\"8\" fill=\"#777\">{}</text>", kLeft - 4.0,
           lane_top(device, lane) + kTransferHeight - 1.0, detail::name_of(lane));
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "gabra/core/error.hpp"
 #include "gabra/core/ids.hpp"
 #include "gabra/core/units.hpp"
 #include "gabra/plan/problem.hpp"
@@ -50,8 +51,11 @@ struct Plan {
   auto operator<=>(const Plan&) const = default;
 };
 
-/// What is wrong with `plan` for `problem`, as faults; empty: it can be compiled (it may still not fit the memory).
-/// Structure only: units covered in order, devices existing and distinct per stage, M dividing the batch, M >= R.
+/// What is wrong with `plan` for `problem`; empty: it can be compiled (it may still not fit the memory). Structure only:
+/// units covered in order, devices existing and distinct per stage, M dividing the batch, M >= R. `where` is a path
+/// within the plan: "stages[2].devices[0]".
+[[nodiscard]] std::vector<Fault> find_plan_faults(const Problem& problem, const Plan& plan);
+/// The same as texts, one per fault.
 [[nodiscard]] std::vector<std::string> find_faults(const Problem& problem, const Plan& plan);
 
 /// "0-7@0,1 8-15@2": units @ devices, stages separated by spaces; "0-7@0,1/always" recomputes. Units are numbers,

@@ -25,5 +25,7 @@ struct StepPicture {
 [[nodiscard]] std::string to_svg(const StepPicture& picture);
 /// A Paje trace (SimGrid's format, for Vite and pj_dump).
 [[nodiscard]] std::string to_paje_trace(const StepPicture& picture);
+/// The gabra/timeline/1 text (docs/formats.md): every instruction with its begin and end, memory over time.
+[[nodiscard]] std::string to_timeline_json(const StepPicture& picture);
 
 }  // namespace gabra
