@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "flags.hpp"
+
+#include <string>
+
+namespace gabra::cli {
+
+/// Exit statuses of the command; a bug aborts.
+enum ExitStatus { kDone = 0, kBadInput = 2, kDeviceFailure = 3, kNoFeasiblePlan = 4 };
+
+/// The commands that need the simulator. `gabra` starts the program gabra-sim for them, because loading SimGrid takes
+/// longer than everything that `gabra describe` does; gabra-sim runs them.
+enum class SimCommand { Optimize, Simulate, DescribeCluster };
+using RunSimCommand = int (*)(SimCommand command, const FlagSet& flags, char** arguments);
+
+/// Parses the command line, runs what it asks for and returns the exit status. Errors are printed on stderr.
+[[nodiscard]] int run_application(int argument_count, char** arguments, RunSimCommand run_sim_command);
+
+/// Writes `text` to stdout. Throws InputError when that fails (a full disk).
+void print_to_stdout(const std::string& text);
+
+}  // namespace gabra::cli

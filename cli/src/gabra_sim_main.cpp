@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#include "application.hpp"
+#include "commands.hpp"
+#include "gabra/core/check.hpp"
+
+namespace {
+
+using namespace gabra;
+
+Cluster read_platform(const std::string& path) { throw_input_error(path, "a SimGrid platform", "gabra/cluster/1"); }
+
+int run_here(cli::SimCommand command, const cli::FlagSet& flags, char**) {
+  switch (command) {
+    case cli::SimCommand::Optimize:
+      return cli::run_optimize(flags, &read_platform);
+    case cli::SimCommand::Simulate:
+      return cli::run_simulate(flags, &read_platform);
+    case cli::SimCommand::DescribeCluster:
+      return cli::run_describe_cluster(flags, &read_platform, nullptr);
+  }
+  GABRA_CHECK(false, "an unknown command");
+  return cli::kBadInput;
+}
+
+}  // namespace
+
+int main(int argument_count, char** arguments) {
+  return gabra::cli::run_application(argument_count, arguments, &run_here);
+}

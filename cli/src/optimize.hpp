@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "gabra/ga/baselines.hpp"
+#include "gabra/ga/search.hpp"
+#include "gabra/plan/problem.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gabra::cli {
+
+/// What `gabra optimize` found out; output is made from this alone.
+struct OptimizeOutcome {
+  Problem problem;
+  std::string planner;
+  ga::SearchOptions options;
+  std::vector<ga::Baseline> baselines;
+  std::optional<Plan> plan;                  ///< none: nothing feasible was found
+  std::optional<StepReport> report;          ///< of plan
+  std::optional<Infeasible> closest_reason;  ///< when there is no plan
+  std::optional<Plan> closest;
+  ga::SearchResult search;                 ///< counters
+  std::int64_t baseline_evaluations = 0;   ///< plans simulated for the baselines
+  std::optional<std::int64_t> space_size;  ///< of the exact planner
+  bool is_interrupted = false;
+  Seconds elapsed;
+
+  [[nodiscard]] const ga::Baseline* baseline(std::string_view name) const;
+  /// The best single device; none where the network does not fit one.
+  [[nodiscard]] std::optional<Seconds> one_device_step() const;
+};
+
+[[nodiscard]] std::string optimize_text(const OptimizeOutcome& outcome);
+[[nodiscard]] std::string optimize_json(const OptimizeOutcome& outcome);
+/// Why there is no plan, for stderr.
+[[nodiscard]] std::string no_plan_text(const OptimizeOutcome& outcome);
+
+}  // namespace gabra::cli

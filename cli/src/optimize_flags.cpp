@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#include "commands.hpp"
+
+namespace gabra::cli {
+
+void add_optimize_flags(FlagSet& flags) {
+  flags.add("--network", "NETWORK", "a zoo name with options (see gabra zoo), or a file");
+  flags.add("--cluster", "CLUSTER", "a preset with options (see gabra zoo), or a file");
+  flags.add("--profile", "FILE", "measured layer times; without it the devices' roofline is used");
+  add_training_flags(flags);
+  flags.add("--micro-batch", "SAMPLES", "fix the size of micro-batches");
+  flags.add("--min-micro-batch", "SAMPLES", "smallest size of micro-batches");
+  flags.add("--bucket", "SIZES", "sizes of all-reduce buckets to try, for example 25MB or 10MB,100MB");
+  flags.add("--objective", "NAME", "time (the default), energy or memory");
+  flags.add("--planner", "NAME",
+            "gabra (the default), data-parallel, sequential, even-pipeline, or exact for tiny cases");
+  flags.add("--seed", "NUMBER", "of the search; 1 by default");
+  flags.add("--max-evaluations", "NUMBER", "most plans to simulate");
+  flags.add("--time-limit", "TIME", "most wall-clock time, for example 60s; makes the result depend on the machine");
+  flags.add("-o,--output", "FILE", "write the plan there");
+  flags.add_switch("--json", "one JSON document on stdout");
+  flags.add_switch("--quiet", "no progress, and only the result's first line");
+}
+
+}  // namespace gabra::cli
