@@ -82,7 +82,10 @@ class Engine {
   [[nodiscard]] double now() const { return s4u::Engine::get_clock() - origin_; }
   [[nodiscard]] double date(double delay) const { return s4u::Engine::get_clock() + delay; }
 
-  void on_done(std::int64_t token) { listener_->on_done(token); }
+  /// Activities that end outside a run are not ours: the program may use SimGrid itself.
+  void on_done(std::int64_t token) {
+    if (listener_ != nullptr) listener_->on_done(token);
+  }
   /// SimGrid crashes when a running activity loses its last owner.
   void keep_alive(s4u::ActivityPtr activity) { alive_.push_back(std::move(activity)); }
 
