@@ -11,11 +11,11 @@ constexpr Bytes gibibytes(std::int64_t amount) { return Bytes(amount << 30); }
 using Efficiencies = std::array<Efficiency, kComputeClassCount>;
 
 /// Fit in experiments/roofline, shares of a V100's peaks; the last row, embeddings, is our own choice.
-constexpr Efficiencies kGpuEfficiencies{{{.flops = 0.767, .bandwidth = 0.230, .half_rows = 1411.0},
-                                         {.flops = 0.792, .bandwidth = 0.215, .half_rows = 0.0},
-                                         {.flops = 1.0, .bandwidth = 0.842, .half_rows = 0.0},
-                                         {.flops = 1.0, .bandwidth = 0.903, .half_rows = 0.0},
-                                         {.flops = 1.0, .bandwidth = 0.323, .half_rows = 0.0},
+constexpr Efficiencies kGpuEfficiencies{{{.flops = 0.767, .bandwidth = 0.230, .half_rows = 1412.0},
+                                         {.flops = 0.792, .bandwidth = 0.214, .half_rows = 0.0},
+                                         {.flops = 1.0, .bandwidth = 0.840, .half_rows = 0.0},
+                                         {.flops = 1.0, .bandwidth = 0.901, .half_rows = 0.0},
+                                         {.flops = 1.0, .bandwidth = 0.505, .half_rows = 0.0},
                                          {.flops = 1.0, .bandwidth = 0.5, .half_rows = 0.0}}};
 
 /// Tokens at which the matrix products of GPT runs on A100s reach half their rate (fit to vTrain's iterations).

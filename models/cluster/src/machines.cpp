@@ -106,7 +106,7 @@ Cluster::Description cube_mesh(const Machine& machine, const PresetOptions& opti
   builder.description().sources = {
       "NVLinks: hybrid cube mesh of the DGX-1 with V100s, two PCIe switches on each of two sockets (NVIDIA's DGX-1 "
       "guide)",
-      "22.53 GB/s a lane of NVLink: fit in experiments/collectives; PCIe 3.0 x16 at 0.8 of the wire's rate, 9.6 GB/s "
+      "22.438 GB/s a lane of NVLink: fit in experiments/collectives; PCIe 3.0 x16 at 0.8 of the wire's rate, 9.6 GB/s "
       "between sockets and all latencies of links: own choice"};
   return builder.take();
 }
