@@ -29,11 +29,13 @@ void FlagSet::add(const std::string& name, const std::string& value, const std::
 }
 
 void FlagSet::add_switch(const std::string& name, const std::string& meaning) {
-  app_.add_flag(name, switches_[name], meaning)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app_.add_flag(name, switches_[name], meaning)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->disable_flag_override();
 }
 
 void FlagSet::add_positional(const std::string& name, const std::string& meaning) {
-  app_.add_option(name, values_[name], meaning)->type_name("")->expected(1);
+  app_.add_option(name, values_[name], meaning)->type_name("")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 const std::vector<std::string>& FlagSet::values(const std::string& name) const {
@@ -56,11 +58,15 @@ std::vector<std::string> FlagSet::names() const {
   return names;
 }
 
+FlagReader::FlagReader(const FlagSet& flags, FaultList& faults) : flags_(flags), faults_(faults) {
+  for (const Fault& fault : flags.faults()) faults_.add(fault.where, fault.seen, fault.allowed);
+}
+
 std::optional<std::string> FlagReader::text(const std::string& name) {
   const auto& values = flags_.values(name);
   if (values.empty()) return std::nullopt;
   if (values.size() > 1) {
-    faults_.add(name, fmt::format("{} values", values.size()), "the flag once");
+    faults_.add(name, fmt::format("{} values", values.size()), "one value");
     return std::nullopt;
   }
   if (values.front().empty()) {

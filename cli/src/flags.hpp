@@ -5,8 +5,6 @@
 #include "gabra/core/units.hpp"
 
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -39,8 +37,13 @@ class FlagSet {
   [[nodiscard]] bool is_switched_on(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> names() const;
 
+  /// What the command line had besides known flags; FlagReader reports it with everything else.
+  void set_faults(std::vector<Fault> faults) { faults_ = std::move(faults); }
+  [[nodiscard]] const std::vector<Fault>& faults() const { return faults_; }
+
  private:
   CLI::App& app_;
+  std::vector<Fault> faults_;
   // Addresses are handed to CLI11, so they must not move.
   std::map<std::string, std::vector<std::string>> values_;
   std::map<std::string, bool> switches_;
@@ -49,7 +52,7 @@ class FlagSet {
 /// Converts flags; what is wrong goes to the fault list with the flag's name as the place, and reads as not given.
 class FlagReader {
  public:
-  FlagReader(const FlagSet& flags, FaultList& faults) : flags_(flags), faults_(faults) {}
+  FlagReader(const FlagSet& flags, FaultList& faults);
 
   struct Integers {
     std::int64_t low = 1;

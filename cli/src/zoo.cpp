@@ -51,7 +51,10 @@ std::string to_text() {
 void add_zoo_flags(FlagSet& flags) { flags.add_switch("--json", "one JSON document on stdout"); }
 
 int run_zoo(const FlagSet& flags) {
-  print_to_stdout(flags.is_switched_on("--json") ? to_json() : to_text());
+  FaultList faults;
+  const FlagReader reader(flags, faults);
+  faults.throw_if_any();
+  print_to_stdout(reader.is_on("--json") ? to_json() : to_text());
   return kDone;
 }
 

@@ -58,7 +58,9 @@ class GanttText {
         if (detail::is_compute(span_class) != computes || span_class == SpanClass::Load) continue;
         const Timeline::Span& span = timeline_.spans[i];
         if (computes) busy[instruction.device.index()] += span.end - span.begin;
-        paint(rows[instruction.device.index()], span, fill_of(span_class), computes ? instruction.micro_batch : -1);
+        paint(rows[instruction.device.index()], span, fill_of(span_class),
+              // Only the first segment of a backward has the number.
+              computes && instruction.segment <= 0 ? instruction.micro_batch : -1);
       }
     std::string text;
     for (const DeviceId device : program_.devices) {
