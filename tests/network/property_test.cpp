@@ -18,7 +18,7 @@ std::vector<LayerSpec> random_layers(Rng& rng) {
   const auto any = [&] { return layers[rng.below(layers.size())].name; };
   const auto add = [&](const LayerAttributes& attributes, const std::vector<std::string>& inputs) {
     for (const std::string& input : inputs) unread.erase(input);
-    layers.push_back({"l" + std::to_string(layers.size()), attributes, inputs});
+    layers.emplace_back(LayerSpec{"l" + std::to_string(layers.size()), attributes, inputs});
     unread.insert(layers.back().name);
   };
   const std::int64_t count = rng.between(1, 60);
