@@ -59,7 +59,7 @@ Created load(const std::string& path) {
     throw_input_error(path, std::to_string(created.hosts.size()) + " hosts",
                       "at most " + std::to_string(kMostHosts) + " hosts");
   }
-  engine.seal_platform();
+  engine.get_netzone_root()->seal();  // Engine::seal_platform() works once per process, and so perhaps not here
   return created;
 }
 

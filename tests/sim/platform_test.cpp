@@ -176,17 +176,18 @@ TEST(Platform, NamesMayHoldAnything) {
 }
 
 TEST(Platform, FaultsAreInputErrorsWithSimGridsMessage) {
-  EXPECT_NE(message_of("<platform version=\"4.1\"><zone id=\"z\" routing=\"Full\">").find("SimGrid: "),
-            std::string::npos);
-  EXPECT_NE(message_of(platform("<host id=\"a\" speed=\"fast\"/>")).find("SimGrid: "), std::string::npos);
-  EXPECT_NE(message_of(platform("<host id=\"a\" speed=\"1f\"/><host id=\"a\" speed=\"1f\"/>")).find("SimGrid: "),
-            std::string::npos);
-  EXPECT_NE(message_of(platform("")).find("no host"), std::string::npos);
-  EXPECT_NE(message_of(platform("<host id=\"a\" speed=\"1f\"/><host id=\"b\" speed=\"1f\"/>")).find("no link"),
-            std::string::npos);
-  EXPECT_NE(message_of("{\"schema\": \"gabra/cluster/1\"}").find("not XML"), std::string::npos);
-  EXPECT_NE(message_of("").find("not XML"), std::string::npos);
-  EXPECT_NE(message_of("<a>\n<b c=\"&d;\"/>").find("SimGrid: "), std::string::npos);
+  const auto expect = [](const std::string& xml, const std::string& part) {
+    const std::string message = message_of(xml);
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect("<platform version=\"4.1\"><zone id=\"z\" routing=\"Full\">", "SimGrid: ");
+  expect("<a>\n<b c=\"&d;\"/>", "SimGrid: ");
+  expect(platform("<host id=\"a\" speed=\"fast\"/>"), "SimGrid: ");
+  expect(platform("<host id=\"a\" speed=\"1f\"/><host id=\"a\" speed=\"1f\"/>"), "SimGrid: ");
+  expect(platform(""), "no host");
+  expect(platform("<host id=\"a\" speed=\"1f\"/><host id=\"b\" speed=\"1f\"/>"), "no link");
+  expect("{\"schema\": \"gabra/cluster/1\"}", "not XML");
+  expect("", "not XML");
   EXPECT_THROW(static_cast<void>(read_platform("/nowhere/at/all.xml")), InputError);
   EXPECT_THROW(static_cast<void>(read_platform("/")), InputError);
 }
