@@ -95,6 +95,19 @@ TEST(Platform, HostsBecomeDevices) {
   EXPECT_NEAR(transfer_seconds(cluster, 1, 0, 1'000'000'000), 0.2 + 2e-6, 1e-8);
 }
 
+TEST(Platform, ExampleOfTheDocumentation) {
+  const std::string formats = read_file(GABRA_SOURCE_DIR "/docs/formats.md");
+  const std::size_t begin = formats.find("```xml\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::size_t first = begin + 7;
+  const Cluster cluster = read_text(formats.substr(first, formats.find("```", first) - first));
+  EXPECT_EQ(cluster.name(), "two GPUs");
+  ASSERT_EQ(cluster.device_count(), 2U);
+  EXPECT_EQ(cluster.kind_of(DeviceId(1)).memory, Bytes(std::int64_t{80} << 30));
+  // 1e9 B over 25e9 B/s, and 2 us.
+  EXPECT_NEAR(transfer_seconds(cluster, 0, 1, 1'000'000'000), 0.040002, 1e-8 * 0.04);
+}
+
 TEST(Platform, OneLinkForBothDirectionsIsShared) {
   // SimGrid's plain route: the same link there and back, which a cluster's two directions would not share.
   const Cluster cluster = read_text(platform(R"(
