@@ -54,7 +54,9 @@ TEST(Collectives, PresetsHaveTheFittedParameters) {
 }
 
 TEST(Collectives, PredictionsAreTheStoredOnes) {
-  for (const auto& [name, machine] : stored("collectives/results/collectives.json").at("machines").items()) {
+  const nlohmann::json machines = stored("collectives/results/collectives.json").at("machines");
+  ASSERT_EQ(machines.size(), 2U);
+  for (const auto& [name, machine] : machines.items()) {
     const Cluster cluster = make_preset_cluster(name);
     CollectiveModel model(cluster);
     ASSERT_EQ(machine.at("table").size(), 33U);

@@ -19,30 +19,42 @@ std::uint64_t colour_of(const Link& link) {
   return mix_bits(colour ^ (link.is_fat_pipe ? 1U : 0U) ^ (link.is_nvlink ? 2U : 0U));
 }
 
-/// The cluster graph with a colour for every link, for questions of symmetry.
-class SymmetryGraph {
+/// Node of a device or switch.
+int node_of(const Cluster::Description& description, std::size_t vertex) {
+  const std::size_t devices = description.devices.size();
+  return vertex < devices ? description.devices[vertex].node : description.switches[vertex - devices].node;
+}
+
+/// The links of one machine and whatever they join, numbered afresh, for questions of symmetry.
+class MachineGraph {
  public:
-  explicit SymmetryGraph(const Cluster::Description& description)
-      : description_(description), vertices_(description.devices.size() + description.switches.size()) {
-    for (const Link& link : description.links) edges_.push_back({link.from.index(), link.to.index(), colour_of(link)});
-    for (const std::vector<LinkId>& links : outgoing_links(description)) {
-      outgoing_.emplace_back();
-      for (const LinkId id : links) outgoing_.back().push_back(edges_[id.index()]);
+  MachineGraph(const Cluster::Description& description, int node) : description_(description) {
+    for (const Link& link : description.links)
+      if (node_of(description, link.from.index()) == node || node_of(description, link.to.index()) == node) {
+        const std::size_t from = local(link.from.index());
+        edges_.push_back({from, local(link.to.index()), colour_of(link)});
+      }
+    for (const std::size_t vertex : vertices_) {
+      const bool is_movable = vertex >= description.devices.size() && node_of(description, vertex) == node;
+      first_colours_.push_back(is_movable ? 0 : mix_bits(vertex + 1));
     }
+    outgoing_.resize(vertices_.size());
+    for (const Edge& edge : edges_) outgoing_[edge.from].push_back(edge);
   }
 
-  /// Whether some renumbering of the switches makes the graph with devices `a` and `b` swapped equal to itself.
-  /// Colours every vertex by what it sees, on both sides, until each has its own; where switches stay alike (no device
-  /// tells them apart) the answer is no, which is safe.
-  [[nodiscard]] bool can_swap(std::size_t a, std::size_t b) {
-    const Device& first = description_.devices[a];
-    const Device& second = description_.devices[b];
-    if (first.kind != second.kind || first.node != second.node || !have_like_neighbours(a, b)) return false;
+  /// Whether some renumbering of the machine's switches makes the graph with devices `first` and `second` swapped equal
+  /// to itself. Colours every vertex by what it sees, on both sides, until each has its own; where switches stay alike
+  /// (no device tells them apart) the answer is no, which is safe.
+  [[nodiscard]] bool can_swap(std::size_t first, std::size_t second) {
+    if (description_.devices[first].kind != description_.devices[second].kind) return false;
+    const auto a = numbers_.find(first);
+    const auto b = numbers_.find(second);
+    if (a == numbers_.end() || b == numbers_.end() || !have_like_neighbours(a->second, b->second)) return false;
     if (links_looked_at_ > kMostLinksLookedAt) return false;
-    std::vector<std::uint64_t> here = first_colours();
+    std::vector<std::uint64_t> here = first_colours_;
     std::vector<std::uint64_t> there = here;
-    std::swap(there[a], there[b]);
-    for (std::size_t round = 0; round < vertices_; ++round) {
+    std::swap(there[a->second], there[b->second]);
+    for (std::size_t round = 0; round < vertices_.size(); ++round) {
       const std::size_t before = colour_count(here);
       here = refined(here);
       there = refined(there);
@@ -59,13 +71,10 @@ class SymmetryGraph {
     std::uint64_t colour;
   };
 
-  [[nodiscard]] std::vector<std::uint64_t> first_colours() const {
-    std::vector<std::uint64_t> colours(vertices_);
-    const std::size_t devices = description_.devices.size();
-    for (std::size_t i = 0; i < vertices_; ++i)
-      colours[i] = i < devices ? mix_bits(i + 1)
-                               : mix_bits(~static_cast<std::uint64_t>(description_.switches[i - devices].node + 1));
-    return colours;
+  std::size_t local(std::size_t vertex) {
+    const auto [found, is_new] = numbers_.emplace(vertex, vertices_.size());
+    if (is_new) vertices_.push_back(vertex);
+    return found->second;
   }
 
   [[nodiscard]] std::vector<std::uint64_t> refined(const std::vector<std::uint64_t>& colours) const {
@@ -88,7 +97,7 @@ class SymmetryGraph {
     const auto sum = [&](std::size_t from) {
       std::uint64_t total = 0;
       for (const Edge& edge : outgoing_[from])
-        if (edge.to < description_.devices.size() && edge.to != a && edge.to != b)
+        if (vertices_[edge.to] < description_.devices.size() && edge.to != a && edge.to != b)
           total += mix_bits(edge.to ^ edge.colour);
       return total;
     };
@@ -122,7 +131,9 @@ class SymmetryGraph {
 
   const Cluster::Description& description_;
   std::size_t links_looked_at_ = 0;
-  std::size_t vertices_;
+  std::map<std::size_t, std::size_t> numbers_;  // by vertex of the cluster
+  std::vector<std::size_t> vertices_;           // the reverse
+  std::vector<std::uint64_t> first_colours_;
   std::vector<Edge> edges_;
   std::vector<std::vector<Edge>> outgoing_;  // by vertex
 };
@@ -130,14 +141,18 @@ class SymmetryGraph {
 }  // namespace
 
 std::vector<DeviceId> find_interchange_classes(const Cluster::Description& description) {
-  SymmetryGraph graph(description);
-  std::vector<DeviceId> classes;
-  std::vector<std::size_t> lowest;  // of each class: swaps compose, so one comparison per class is enough
-  for (std::size_t i = 0; i < description.devices.size(); ++i) {
-    const auto found =
-        std::find_if(lowest.begin(), lowest.end(), [&](std::size_t other) { return graph.can_swap(other, i); });
-    classes.push_back(DeviceId(found == lowest.end() ? i : *found));
-    if (found == lowest.end()) lowest.push_back(i);
+  std::map<int, std::vector<std::size_t>> machines;
+  for (std::size_t i = 0; i < description.devices.size(); ++i) machines[description.devices[i].node].push_back(i);
+  std::vector<DeviceId> classes(description.devices.size());
+  for (const auto& [node, devices] : machines) {
+    MachineGraph graph(description, node);
+    std::vector<std::size_t> lowest;  // of each class: swaps compose, so one comparison per class is enough
+    for (const std::size_t device : devices) {
+      const auto found =
+          std::find_if(lowest.begin(), lowest.end(), [&](std::size_t other) { return graph.can_swap(other, device); });
+      classes[device] = DeviceId(found == lowest.end() ? device : *found);
+      if (found == lowest.end()) lowest.push_back(device);
+    }
   }
   return classes;
 }
