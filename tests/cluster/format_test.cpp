@@ -37,7 +37,7 @@ const std::string kSmall = R"({"schema": "gabra/cluster/1",
   "devices": [{"name": "a", "kind": "k"}, {"name": "b", "kind": "k"}],
   "links": [{"from": "a", "to": "b", "bandwidth": "25 GB/s", "latency": "2 us", "duplex": true}]})";
 
-std::string with(std::string from, const std::string& to) {
+std::string with(const std::string& from, const std::string& to) {
   std::string text = kSmall;
   const std::size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;

@@ -179,7 +179,7 @@ bool check_vertices(const Cluster::Description& description, const DescriptionPl
 }  // namespace
 
 DescriptionPlaces places_by_name(const Cluster::Description& description, const std::string& place) {
-  const auto named = [&description, place](std::string_view what, const auto& parts) {
+  const auto named = [place](std::string_view what, const auto& parts) {
     return [place, what, &parts](std::size_t i) {
       return fmt::format("{}: {} {}", place, what, in_quotes(parts[i].name));
     };
