@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <set>
 
 namespace gabra {
@@ -182,6 +181,32 @@ TEST(AllReduce, EveryGroupOfEveryMachineIsLaidOut) {
       EXPECT_EQ(sources.size(), devices.size()) << preset.name << " " << mask;
       EXPECT_GT(layout.alone, layout.latency);
       EXPECT_TRUE(std::isfinite(layout.alone.value()));
+    }
+  }
+}
+
+TEST(AllReduce, RingsOverMachinesPassEveryDeviceOnce) {
+  for (const char* name : {"dgx1-v100:nodes=3", "dgx-a100:nodes=3", "pcie-p40x8:nodes=3", "p3.8xlarge:nodes=3"}) {
+    const Cluster cluster = make_preset_cluster(name);
+    CollectiveModel model(cluster);
+    for (std::uint64_t step = 1; step < 400; ++step) {
+      const std::uint64_t mask = step * 0x9E3779B97F4A7C15ULL >> 20U;
+      std::vector<DeviceId> devices;
+      for (std::size_t i = 0; i < cluster.device_count(); ++i)
+        if ((mask >> i & 1U) != 0) devices.emplace_back(i);
+      if (devices.size() < 2) continue;
+      const bool is_over_machines = cluster.device(devices.front()).node != cluster.device(devices.back()).node;
+      if (!is_over_machines) continue;
+      const AllReduceLayout& layout = model.all_reduce(devices, kMebibyte);
+      ASSERT_EQ(layout.flows.size(), devices.size() * static_cast<std::size_t>(layout.channels)) << name;
+      for (std::size_t ring = 0; ring < layout.flows.size(); ring += devices.size()) {
+        std::set<DeviceId> visited;
+        for (std::size_t i = 0; i < devices.size(); ++i) {
+          visited.insert(layout.flows[ring + i].from);
+          EXPECT_EQ(layout.flows[ring + i].to, layout.flows[ring + (i + 1) % devices.size()].from) << name;
+        }
+        EXPECT_EQ(visited, std::set<DeviceId>(devices.begin(), devices.end())) << name;
+      }
     }
   }
 }

@@ -63,7 +63,8 @@ DeviceKind gpu_kind(const DataSheet& sheet) {
                   .source = std::string(sheet.source) + kOwnFigures};
   Efficiency& products = kind.efficiency[static_cast<std::size_t>(ComputeClass::MatrixProduct)];
   products.half_rows = sheet.matrix_half_rows;
-  if (sheet.matrix_half_rows > 0.0) kind.source += "; half_rows of products: fit of GPT runs on A100s by vTrain";
+  if (sheet.matrix_half_rows > 0.0)
+    kind.source += "; half_rows of products: fitted to vTrain's GPT runs on A100s when gabra was designed";
   return kind;
 }
 

@@ -103,11 +103,11 @@ Cluster::Description cube_mesh(const Machine& machine, const PresetOptions& opti
       builder, options,
       {.per_switch = 2, .per_root = 4, .device = kPcie3, .trunk = kPcie3, .cards_on_switches = has_cards_on_switches});
   builder.description().collective = v100_nvlink_parameters();
-  builder.description().sources = {
-      "NVLinks: hybrid cube mesh of the DGX-1 with V100s, two PCIe switches on each of two sockets (NVIDIA's DGX-1 "
-      "guide)",
-      "22.438 GB/s a lane of NVLink: fit in experiments/collectives; PCIe 3.0 x16 at 0.8 of the wire's rate, 9.6 GB/s "
-      "between sockets and all latencies of links: own choice"};
+  builder.add_sources(
+      {"NVLinks: hybrid cube mesh of the DGX-1 with V100s, two PCIe switches on each of two sockets (NVIDIA's DGX-1 "
+       "guide)",
+       "22.438 GB/s a lane of NVLink: fit in experiments/collectives; PCIe 3.0 x16 at 0.8 of the wire's rate, 9.6 GB/s "
+       "between sockets and all latencies of links: own choice"});
   return builder.take();
 }
 
@@ -135,12 +135,12 @@ Cluster::Description switched(const Machine& machine, const PresetOptions& optio
     }
   }
   builder.description().collective = a100_nvswitch_parameters();
-  builder.description().sources = {
-      fmt::format(
-          "one NVLink up and one down for each GPU, {} GB/s on the wire (NVIDIA's data sheet); {:.3f} of it reached: "
-          "fit of an A100 node in experiments/collectives{}",
-          figures.wire_gigabytes, kA100SwitchShare, machine.name == "dgx-a100" ? "" : ", assumed to hold here too"),
-      "each GPU has a network card of its own behind PCIe; latencies of links: own choice"};
+  builder.add_sources(
+      {fmt::format(
+           "one NVLink up and one down for each GPU, {} GB/s on the wire (NVIDIA's data sheet); {:.3f} of it reached: "
+           "fit of an A100 node in experiments/collectives{}",
+           figures.wire_gigabytes, kA100SwitchShare, machine.name == "dgx-a100" ? "" : ", assumed to hold here too"),
+       "each GPU has a network card of its own behind PCIe; latencies of links: own choice"});
   return builder.take();
 }
 
@@ -158,8 +158,8 @@ Cluster::Description pcie_p40(const Machine& machine, const PresetOptions& optio
   DescriptionBuilder builder(machine.name, options, "GPU", p40_kind());
   add_pcie(builder, options, {.per_switch = 4, .per_root = 8, .device = kPcie3, .trunk = kPcie3});
   builder.description().collective = pcie_parameters();
-  builder.description().sources = {
-      "own choice: two PCIe 3.0 switches of four GPUs under one root complex, 0.8 of the wire's rate"};
+  builder.add_sources(
+      {"own choice: two PCIe 3.0 switches of four GPUs under one root complex, 0.8 of the wire's rate"});
   return builder.take();
 }
 
@@ -167,10 +167,10 @@ Cluster::Description pcie_2080_ti(const Machine& machine, const PresetOptions& o
   DescriptionBuilder builder(machine.name, options, "GPU", rtx_2080_ti_kind());
   add_pcie(builder, options, {.per_switch = 2, .per_root = 4, .device = kStagedPcie3, .trunk = kPcie3});
   builder.description().collective = pcie_parameters();
-  builder.description().sources = {
-      "own choice: two PCIe 3.0 switches of two GPUs under one root complex; copies between GeForce cards are staged "
-      "in "
-      "the host's memory at half of what PCIe reaches"};
+  builder.add_sources(
+      {"own choice: two PCIe 3.0 switches of two GPUs under one root complex; copies between GeForce cards are staged "
+       "in "
+       "the host's memory at half of what PCIe reaches"});
   return builder.take();
 }
 
@@ -182,10 +182,10 @@ Cluster::Description workstation(const Machine& machine, const PresetOptions& op
     builder.add_network_card(node, 0, root, kPcie4);
   }
   builder.description().collective = pcie_parameters();
-  builder.description().sources = {
-      "own choice: PCIe 4.0 x16 to one root complex, no NVLink bridge; copies between GeForce cards are staged in the "
-      "host's "
-      "memory at half of what PCIe reaches"};
+  builder.add_sources(
+      {"own choice: PCIe 4.0 x16 to one root complex, no NVLink bridge; copies between GeForce cards are staged in the "
+       "host's "
+       "memory at half of what PCIe reaches"});
   return builder.take();
 }
 
@@ -198,10 +198,10 @@ Cluster::Description workstation_cpu(const Machine& machine, const PresetOptions
     builder.add_network_card(node, 0, host, memory_bus);
   }
   builder.description().collective = cpu_parameters();
-  builder.description().sources = {
-      "two MPI processes of one small machine, through shared memory: 2.7 us for 4 kB, and 0.15 ms for an all-reduce "
-      "of "
-      "1 MB, both measured with OpenMPI; the machine itself is our own choice"};
+  builder.add_sources(
+      {"two MPI processes of one small machine, through shared memory: 2.7 us for 4 kB, and 0.15 ms for an all-reduce "
+       "of "
+       "1 MB, both measured with OpenMPI; the machine itself is our own choice"});
   return builder.take();
 }
 

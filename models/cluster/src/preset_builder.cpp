@@ -18,7 +18,12 @@ DescriptionBuilder::DescriptionBuilder(std::string name, const PresetOptions& op
   for (int node = 0; node < options.nodes; ++node)
     for (int i = 0; i < options.gpus; ++i)
       description_.devices.push_back({name_in(node, fmt::format("{}{}", device_prefix, i)), DeviceKindId(0), node});
-  if (options.nodes > 1) fabric_ = add_switch(-1, "fabric");
+  if (options.nodes == 1) return;
+  fabric_ = add_switch(-1, "fabric");
+  description_.sources.push_back(
+      fmt::format("fabric: one switch that never limits, {} each network card as stated by the "
+                  "preset or its option, 2 us from each card to it: own choice",
+                  to_text(options.fabric)));
 }
 
 VertexId DescriptionBuilder::device(int node, int index) const {
@@ -57,6 +62,10 @@ void DescriptionBuilder::add_network_card(int node, int index, VertexId host, co
   const VertexId card = add_switch(node, fmt::format("NIC{}", index));
   connect(host, card, bus);
   connect(card, fabric_, {.bandwidth = options_.fabric, .latency = kFabricLatency});
+}
+
+void DescriptionBuilder::add_sources(const std::vector<std::string>& sources) {
+  description_.sources.insert(description_.sources.end(), sources.begin(), sources.end());
 }
 
 }  // namespace gabra::detail

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace gabra::detail {
 
@@ -35,6 +36,8 @@ class DescriptionBuilder {
   void connect(VertexId a, VertexId b, const Cable& cable);
   /// A network card on `host` of `node`, joined to the fabric; only where there are several machines.
   void add_network_card(int node, int index, VertexId host, const Cable& bus);
+
+  void add_sources(const std::vector<std::string>& sources);
 
   Cluster::Description take() { return std::move(description_); }
   Cluster::Description& description() { return description_; }
