@@ -1,3 +1,8 @@
 # SPDX-License-Identifier: MIT
-message(STATUS "gabra ${PROJECT_VERSION}: sim ${GABRA_BUILD_SIM}, tests ${GABRA_BUILD_TESTS}, "
+if(GABRA_ONNX_INCLUDE AND GABRA_ONNX_PROTO AND GABRA_PROTOBUF)
+  set(onnx "ON")
+else()
+  set(onnx "OFF (libonnx-dev or libprotobuf-dev is missing)")
+endif()
+message(STATUS "gabra ${PROJECT_VERSION}: sim ${GABRA_BUILD_SIM}, ONNX ${onnx}, tests ${GABRA_BUILD_TESTS}, "
                "warnings are errors ${GABRA_WERROR}, data ${GABRA_DATA_DIR}")
