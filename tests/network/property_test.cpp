@@ -18,7 +18,7 @@ std::vector<LayerSpec> random_layers(Rng& rng) {
   const auto any = [&] { return layers[rng.below(layers.size())].name; };
   const auto add = [&](const LayerAttributes& attributes, const std::vector<std::string>& inputs) {
     for (const std::string& input : inputs) unread.erase(input);
-    layers.emplace_back(LayerSpec{"l" + std::to_string(layers.size()), attributes, inputs});
+    layers.push_back({"l" + std::to_string(layers.size()), attributes, inputs});
     unread.insert(layers.back().name);
   };
   const std::int64_t count = rng.between(1, 60);
@@ -38,7 +38,7 @@ std::vector<LayerSpec> random_layers(Rng& rng) {
   unread.erase("x");
   if (unread.size() > 1 || unread.empty()) {
     std::vector<std::string> inputs(unread.begin(), unread.end());
-    while (inputs.size() < 2) inputs.push_back("x");
+    while (inputs.size() < 2) inputs.emplace_back("x");
     add(Add{}, inputs);
   }
   return layers;
