@@ -98,14 +98,16 @@ std::string cluster_text(const Cluster& cluster) {
                                  cluster.device_count(), cluster.links().size());
   text += kind_table(cluster) + "\ndevices\n" + device_list(cluster) + "\nlinks\n" + link_table(cluster);
   text += "\nbandwidth of the route, alone on it\n" + bandwidth_matrix(cluster);
-  text += fmt::format(
-      "\nall-reduce: launch {}, step {}, round overhead {:g}, half efficiency at {} (exponent {:g}), trees at {}\n  "
-      "source: {}\n",
-      to_text(collective.launch), to_text(collective.step), collective.round_overhead, to_text(collective.half_bytes),
-      collective.exponent, percent(collective.tree_efficiency), collective.source);
+  text += fmt::format("\nall-reduce: launch {}, step {}, round overhead {:g}, half efficiency at {} (exponent {:g}), ",
+                      to_text(collective.launch), to_text(collective.step), collective.round_overhead,
+                      to_text(collective.half_bytes), collective.exponent);
+  text += fmt::format("low-latency protocol at {} below {} per step and ring, trees at {}\n  source: {}\n",
+                      percent(collective.low_latency_share), to_text(collective.switch_bytes),
+                      percent(collective.tree_efficiency), collective.source);
   text += "\nsources\n";
   for (const std::string& source : cluster.description().sources) text += "  " + source + '\n';
-  return text + calibration_note(cluster);
+  const std::string note = calibration_note(cluster);
+  return text + (note.empty() ? "" : "Note: never calibrated on hardware: see the kinds of devices\n");
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ int run_describe_plan(const FlagSet& flags) {
     return kNoFeasiblePlan;
   }
   text += "\nmemory\n" + memory_table(file->problem, std::get<Program>(compiled));
-  print_to_stdout(text + calibration_note(*file->problem.cluster));
+  print_to_stdout(text +
+                  to_lines(notes_on(file->problem, file->problem.training.global_batch / file->plan.micro_batches)));
   return kDone;
 }
 

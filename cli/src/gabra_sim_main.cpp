@@ -2,21 +2,20 @@
 #include "application.hpp"
 #include "commands.hpp"
 #include "gabra/core/check.hpp"
+#include "gabra/sim/platform.hpp"
 
 namespace {
 
 using namespace gabra;
 
-Cluster read_platform(const std::string& path) { throw_input_error(path, "a SimGrid platform", "gabra/cluster/1"); }
-
 int run_here(cli::SimCommand command, const cli::FlagSet& flags, char**) {
   switch (command) {
     case cli::SimCommand::Optimize:
-      return cli::run_optimize(flags, &read_platform);
+      return cli::run_optimize(flags, &sim::read_platform);
     case cli::SimCommand::Simulate:
-      return cli::run_simulate(flags, &read_platform);
+      return cli::run_simulate(flags, &sim::read_platform);
     case cli::SimCommand::DescribeCluster:
-      return cli::run_describe_cluster(flags, &read_platform, nullptr);
+      return cli::run_describe_cluster(flags, &sim::read_platform, &sim::to_platform_xml);
   }
   GABRA_CHECK(false, "an unknown command");
   return cli::kBadInput;

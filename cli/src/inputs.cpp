@@ -97,6 +97,15 @@ TrainingSettings InputLoader::training() {
   return training;
 }
 
+void check_profile(const Problem& problem, FaultList& faults) {
+  if (problem.profile == nullptr || problem.network == nullptr || problem.cluster == nullptr) return;
+  for (const DeviceKind& kind : problem.cluster->description().kinds)
+    for (const Layer& layer : problem.network->layers())
+      if (problem.profile->at(kind.name, layer.name, 1)) return;
+  faults.add("--profile", "a profile without any layer of this network on any kind of device of this cluster",
+             fmt::format("a profile of {} on {}", problem.network->name(), problem.cluster->name()));
+}
+
 void add_training_flags(FlagSet& flags) {
   flags.add("--global-batch", "SAMPLES", "samples per update of the weights; 32 by default");
   flags.add("--precision", "FORMAT", "float32 (the default, TF32 off) or bfloat16");

@@ -41,6 +41,10 @@ class InputLoader {
   PlatformReader read_platform_;
 };
 
+/// Adds a fault when the profile has no layer of the network on any kind of device of the cluster: it was measured for
+/// another network or cluster.
+void check_profile(const Problem& problem, FaultList& faults);
+
 /// Adds the flags that InputLoader::training() reads.
 void add_training_flags(FlagSet& flags);
 

@@ -60,6 +60,7 @@ Request read_request(FlagReader& flags, PlatformReader read_platform) {
   request.problem.network = loader.network("--network");
   request.problem.cluster = loader.cluster("--cluster");
   request.problem.profile = loader.profile("--profile");
+  check_profile(request.problem, flags.faults());
   return request;
 }
 

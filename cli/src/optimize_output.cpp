@@ -68,9 +68,16 @@ std::string batch_norm_note(const OptimizeOutcome& outcome) {
   const std::int64_t serial = batch / one->plan->micro_batches;
   if (own == serial) return "";
   return fmt::format(
-      "Note: micro-batches of {} samples, serial training's best is {}: batch norm sees other statistics. "
-      "--micro-batch {} keeps serial training's.\n",
+      "micro-batches of {} samples, serial training's best is {}: batch norm sees other statistics; --micro-batch {} "
+      "keeps serial training's",
       own, serial, serial);
+}
+
+std::vector<std::string> notes(const OptimizeOutcome& outcome) {
+  std::vector<std::string> result =
+      notes_on(outcome.problem, outcome.problem.training.global_batch / outcome.plan->micro_batches);
+  if (const std::string note = batch_norm_note(outcome); !note.empty()) result.push_back(note);
+  return result;
 }
 
 std::string effort_text(const OptimizeOutcome& outcome) {
@@ -114,7 +121,7 @@ std::string optimize_text(const OptimizeOutcome& outcome) {
   text += fmt::format("\nplan of {}\n", outcome.planner) + plan_table(outcome.problem, *outcome.plan);
   text += "\ncompared with\n" + comparison_table(outcome);
   text += "\nper device\n" + device_table(outcome.problem, report);
-  text += '\n' + effort_text(outcome) + batch_norm_note(outcome) + calibration_note(*outcome.problem.cluster);
+  text += '\n' + effort_text(outcome) + to_lines(notes(outcome));
   return text;
 }
 
@@ -142,6 +149,7 @@ std::string optimize_json(const OptimizeOutcome& outcome) {
   if (outcome.plan) {
     add_plan(document, outcome.problem, *outcome.plan);
     add_report(document, outcome.problem, *outcome.report);
+    document["notes"] = notes(outcome);
   }
   Value baselines = Value::object();
   for (const ga::Baseline& baseline : outcome.baselines) baselines[baseline.name] = baseline_value(outcome, baseline);

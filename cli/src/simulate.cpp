@@ -76,6 +76,7 @@ SimulateRequest read_request(FlagReader& flags, PlatformReader read_platform) {
     read_plan_file(flags, loader, request);
   else
     read_stages(flags, loader, request);
+  check_profile(request.problem, flags.faults());
   if (flags.faults().empty())
     for (const Fault& fault : find_plan_faults(request.problem, request.plan))
       flags.faults().add("plan " + fault.where, fault.seen, fault.allowed);

@@ -98,7 +98,9 @@ std::string to_text(const Cluster& cluster, const std::vector<DeviceId>& devices
     table.add_row({gabra::to_text(one.size), gabra::to_text(one.time),
                    gabra::to_text(BytesPerSecond(one.bus_bandwidth)),
                    std::string(algorithm_name(one.layout->algorithm)), std::to_string(one.layout->channels)});
-  return fmt::format("all-reduce over {} of {}\n", names_of(devices, cluster), cluster.name()) + table.to_text();
+  const std::string note = calibration_note(cluster);
+  return fmt::format("all-reduce over {} of {}\n", names_of(devices, cluster), cluster.name()) + table.to_text() +
+         (note.empty() ? "" : "Note: " + note + "\n");
 }
 
 std::string to_json(const Cluster& cluster, const std::vector<DeviceId>& devices,
@@ -141,9 +143,7 @@ int run_collective(FlagReader& flags, PlatformReader read_platform) {
   flags.faults().throw_if_any();
   CollectiveModel model(*cluster);
   const auto times = simulate_all(*cluster, devices, sizes, model);
-  std::string text = flags.is_on("--json") ? to_json(*cluster, devices, times) : to_text(*cluster, devices, times);
-  if (!flags.is_on("--json")) text += calibration_note(*cluster);
-  print_to_stdout(text);
+  print_to_stdout(flags.is_on("--json") ? to_json(*cluster, devices, times) : to_text(*cluster, devices, times));
   return kDone;
 }
 

@@ -30,11 +30,14 @@ std::string link_table(const Problem& problem, const StepReport& report) {
   return fmt::format("\nbusiest links, {} of {}\n", links.size(), all) + table.to_text();
 }
 
-std::string profile_note(const SimulateRequest& request) {
-  if (!request.missing_profile) return "";
-  return fmt::format(
-      "Note: the plan was found with the profile {:016x}, which is not given: times come from the devices' roofline.\n",
-      *request.missing_profile);
+std::vector<std::string> notes(const SimulateRequest& request) {
+  std::vector<std::string> result =
+      notes_on(request.problem, request.problem.training.global_batch / request.plan.micro_batches);
+  if (request.missing_profile)
+    result.push_back(fmt::format(
+        "the plan was found with the profile {:016x}, which is not given: times come from the devices' model",
+        *request.missing_profile));
+  return result;
 }
 
 }  // namespace
@@ -54,7 +57,7 @@ std::string simulate_text(const SimulateOutcome& outcome) {
                   to_text(report.exposed_communication), to_text(report.peak_memory), to_text(report.energy));
   text += problem_line(problem) + plan_table(problem, outcome.request.plan);
   text += "\nper device\n" + device_table(problem, report) + link_table(problem, report);
-  return text + profile_note(outcome.request) + calibration_note(*problem.cluster);
+  return text + to_lines(notes(outcome.request));
 }
 
 std::string simulate_json(const SimulateOutcome& outcome) {
@@ -66,6 +69,7 @@ std::string simulate_json(const SimulateOutcome& outcome) {
   add_problem(document, problem);
   add_plan(document, problem, outcome.request.plan);
   add_report(document, problem, outcome.report);
+  document["notes"] = notes(outcome.request);
   return to_document_text(document);
 }
 

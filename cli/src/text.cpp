@@ -134,8 +134,34 @@ std::vector<std::string> uncalibrated_kinds(const Cluster& cluster) {
 std::string calibration_note(const Cluster& cluster) {
   const std::vector<std::string> names = uncalibrated_kinds(cluster);
   if (names.empty()) return "";
-  return fmt::format("Note: never calibrated on hardware: {}. Times come from data sheets and stated efficiencies.\n",
+  return fmt::format("never calibrated on hardware: {}; gabra describe cluster shows where its figures come from",
                      fmt::join(names, ", "));
+}
+
+std::vector<std::string> notes_on(const Problem& problem, std::int64_t micro_batch) {
+  std::vector<std::string> notes;
+  if (const std::string note = calibration_note(*problem.cluster); !note.empty()) notes.push_back(note);
+  if (problem.profile == nullptr) return notes;
+  std::size_t measured = 0;
+  std::size_t layers = 0;
+  for (const DeviceKind& kind : problem.cluster->description().kinds)
+    for (const Layer& layer : problem.network->layers()) {
+      if (std::holds_alternative<Input>(layer.attributes)) continue;
+      ++layers;
+      if (problem.profile->at(kind.name, layer.name, micro_batch)) ++measured;
+    }
+  if (measured < layers)
+    notes.push_back(
+        fmt::format("the profile has {} of {} layers; the others take the device's model", measured, layers));
+  if (problem.profile->is_extrapolated(micro_batch))
+    notes.push_back(fmt::format("times of micro-batches of {} are extrapolated from the profile", micro_batch));
+  return notes;
+}
+
+std::string to_lines(const std::vector<std::string>& notes) {
+  std::string text;
+  for (const std::string& note : notes) text += "Note: " + note + '\n';
+  return text;
 }
 
 bool has_batch_norm(const Network& network) {

@@ -39,10 +39,16 @@ namespace gabra::cli {
 /// Why a plan cannot run: by how much, on which device, the largest contributors.
 [[nodiscard]] std::string infeasible_text(const Infeasible& reason, const Cluster& cluster);
 
-/// A line that says which devices' figures were never fitted on such a device; empty when all were.
-[[nodiscard]] std::string calibration_note(const Cluster& cluster);
-/// The kinds that calibration_note() names.
+/// Kinds of devices whose figures were never fitted on such a device.
 [[nodiscard]] std::vector<std::string> uncalibrated_kinds(const Cluster& cluster);
+
+/// What a person should know about numbers for this problem: devices that were never calibrated, layers or micro-batch
+/// sizes that the profile does not have.
+[[nodiscard]] std::vector<std::string> notes_on(const Problem& problem, std::int64_t micro_batch);
+/// The first of them, for a cluster alone; empty when every kind is calibrated.
+[[nodiscard]] std::string calibration_note(const Cluster& cluster);
+/// "Note: ..." lines.
+[[nodiscard]] std::string to_lines(const std::vector<std::string>& notes);
 
 [[nodiscard]] bool has_batch_norm(const Network& network);
 
