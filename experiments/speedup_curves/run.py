@@ -3,6 +3,7 @@
 import argparse
 import json
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,16 @@ def differences(seen, stored, place="$"):
     return [] if seen == stored else [f"{place}: {seen}, stored {stored}"]
 
 
+def provenance(gabra):
+    """Versions, and the commit of this checkout where it is one."""
+    version = subprocess.run([str(gabra), "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    git = None
+    if shutil.which("git"):
+        seen = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True)
+        git = seen.stdout.strip() or None
+    return {"git": git, "versions": {"gabra": version, "python": platform.python_version()}}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--gabra", type=Path, required=True, help="the gabra command")
@@ -163,10 +174,7 @@ def main():
     arguments = parser.parse_args()
     config = json.loads(arguments.config.read_text())
     rows = run_all(arguments.gabra, config)
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip()
-    version = subprocess.run([str(arguments.gabra), "--version"], capture_output=True, text=True).stdout.strip()
-    result = {"config": config, "seed": config["seed"], "git": git,
-              "versions": {"gabra": version, "python": platform.python_version()},
+    result = {"config": config, "seed": config["seed"], **provenance(arguments.gabra),
               "mean_efficiency": efficiencies(rows, config), "improvement": improvements(rows), "rows": rows}
     if arguments.check:
         found = differences(result, json.loads(arguments.check.read_text()))
