@@ -105,7 +105,7 @@ def print_tables(result, config):
     print("\n| mean efficiency | " + " | ".join(METHODS.values()) + " |\n|---|" + "---|" * len(METHODS))
     for gpus in config["gpus"]:
         cells = [f"{result['mean_efficiency'][method][str(gpus)] * 100:.1f} %" for method in METHODS]
-        print(f"| {gpus} GPUs | " + " | ".join(cells) + " |")
+        print(f"| {gpus} GPU{'' if gpus == 1 else 's'} | " + " | ".join(cells) + " |")
     print("\n| GABRA against | cases | mean 1 - T/T_base | least | mean T_base/T - 1 |\n|---|---|---|---|---|")
     for name, gain in result["improvement"].items():
         print(f"| {METHODS.get(name, name)} | {gain['cases']} | {gain['mean_time_saved'] * 100:.1f} % | "
