@@ -126,7 +126,7 @@ Network make_zoo_network(std::string_view text) {
   if (recipe == recipes().end()) {
     std::vector<std::string> known;
     for (const ZooEntry& entry : network_zoo()) known.push_back(entry.name);
-    throw_input_error(std::string(text), "the unknown network " + in_quotes(name) + did_you_mean(name, known),
+    throw_input_error(in_quotes(text), "the unknown network " + in_quotes(name) + did_you_mean(name, known),
                       fmt::format("one of {}", fmt::join(known, ", ")));
   }
   FaultList faults;
