@@ -138,6 +138,13 @@ class CommandTree {
   std::vector<Command> commands_;
 };
 
+/// Places may be names of files, which may have any byte: control characters must not reach a terminal.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return text;
+}
+
 }  // namespace
 
 int run_application(int argument_count, char** arguments, RunSimCommand run_sim_command) {
@@ -147,7 +154,7 @@ int run_application(int argument_count, char** arguments, RunSimCommand run_sim_
     if (std::fflush(stdout) != 0) throw_input_error("stdout", "an output that cannot be written", "a writable output");
     return status;
   } catch (const InputError& error) {
-    for (const Fault& fault : error.faults()) fmt::print(stderr, "gabra: {}\n", to_text(fault));
+    for (const Fault& fault : error.faults()) fmt::print(stderr, "gabra: {}\n", printable(to_text(fault)));
     return kBadInput;
   } catch (const Error& error) {
     fmt::print(stderr, "gabra: {}\n", error.what());

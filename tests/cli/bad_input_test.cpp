@@ -128,5 +128,38 @@ TEST(BadInput, Files) {
   expect_refused({"optimize --network missing --cluster nothing", {"missing", "nothing"}}, folder);
 }
 
+TEST(BadInput, DamagedPlansNeverCrash) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(
+      run_gabra(split_words("optimize --global-batch 4 --max-evaluations 20 -o plan.json" + kSmall), folder.path())
+          .status,
+      0);
+  const std::string text = read_text(folder.file("plan.json"));
+  ASSERT_GT(text.size(), 1000U);
+  for (std::size_t i = 0; i < 12; ++i) {
+    // Cut, or one byte changed, at places spread over the file.
+    const std::size_t at = (2 * i + 1) * text.size() / 24;
+    std::string damaged = text;
+    if (i % 2 == 0)
+      damaged.resize(at);
+    else
+      damaged[at] = damaged[at] == '9' ? '7' : '9';
+    write_text(folder.file("damaged.json"), damaged);
+    for (const std::string command : {"simulate --plan damaged.json", "describe program damaged.json"}) {
+      const Outcome run = run_gabra(split_words(command), folder.path());
+      EXPECT_TRUE(run.status == 2 || (i % 2 == 1 && (run.status == 0 || run.status == 4)))
+          << command << " " << at << "\n"
+          << run.err;
+    }
+  }
+}
+
+TEST(BadInput, ControlCharactersAreNotPrinted) {
+  const TemporaryFolder folder;
+  const Outcome run = run_gabra({"describe", "plan", "no\x1b[31m file"}, folder.path());
+  EXPECT_EQ(run.status, 2);
+  EXPECT_EQ(run.err.find('\x1b'), std::string::npos);
+}
+
 }  // namespace
 }  // namespace gabra::test
