@@ -102,47 +102,39 @@ std::optional<Cluster::Description> merged(const PlatformFacts& facts, Cluster::
   return description;
 }
 
-/// Cables with ends of their own, joined by fat pipes that cost nothing.
-Cluster::Description joined(const PlatformFacts& facts, Cluster::Description description) {
+/// Cables with ends of their own that join nothing; every route is stated.
+Cluster::Description stated(const PlatformFacts& facts, Cluster::Description description) {
   const Points points(facts);
-  double widest = 1.0;
   for (std::size_t i = 0; i < facts.cables.size(); ++i) {
-    widest = std::max(widest, facts.cables[i].bandwidth);
     description.links.push_back(link_of(facts.cables[i], VertexId(points.tail(i)), VertexId(points.head(i))));
   }
-  for (const auto& [a, b] : joints(facts)) {
-    Link joint;
-    joint.name = fmt::format("joint {}", description.links.size() - facts.cables.size());
-    joint.from = VertexId(a);
-    joint.to = VertexId(b);
-    joint.bandwidth = BytesPerSecond(widest);
-    joint.is_fat_pipe = true;
-    description.links.push_back(joint);
+  for (std::size_t i = 0; i < facts.paths.size(); ++i) {
+    StatedRoute route{.from = DeviceId(i / facts.hosts.size()), .to = DeviceId(i % facts.hosts.size()), .links = {}};
+    if (route.from == route.to) continue;
+    for (const std::size_t cable : facts.paths[i].cables) route.links.emplace_back(cable);
+    description.routes.push_back(std::move(route));
   }
   add_switches(description, points.hosts + 2 * facts.cables.size());
   return description;
 }
 
-/// The first pair whose route in the cluster is neither its path nor as good as it: as many cables, as fast, as wide.
-/// None: all agree.
-std::optional<std::size_t> find_difference(const PlatformFacts& facts, const Cluster& cluster) {
+/// Whether the cluster finds every path, or one as good: as many cables, as fast, as wide.
+bool finds_paths(const PlatformFacts& facts, const Cluster& cluster) {
   for (std::size_t i = 0; i < facts.paths.size(); ++i) {
     const DeviceId from(i / facts.hosts.size());
     const DeviceId to(i % facts.hosts.size());
     if (from == to) continue;
     const PlatformFacts::Path& path = facts.paths[i];
     const Route& route = cluster.route(from, to);
-    std::vector<std::size_t> cables;  // the first links of the cluster
-    for (const LinkId link : route.links) {
-      if (link.index() < facts.cables.size()) cables.push_back(link.index());
-    }
+    std::vector<std::size_t> cables;
+    for (const LinkId link : route.links) cables.push_back(link.index());
     if (cables == path.cables) continue;
     double narrowest = facts.cables[path.cables.front()].bandwidth;
     for (const std::size_t cable : path.cables) narrowest = std::min(narrowest, facts.cables[cable].bandwidth);
     const bool is_as_fast = std::abs(route.latency.value() - path.latency) <= 1e-12 * path.latency;
-    if (cables.size() != path.cables.size() || !is_as_fast || route.bandwidth.value() != narrowest) return i;
+    if (cables.size() != path.cables.size() || !is_as_fast || route.bandwidth.value() != narrowest) return false;
   }
-  return std::nullopt;
+  return true;
 }
 
 void check_paths(const PlatformFacts& facts, const std::string& path) {
@@ -175,20 +167,12 @@ Cluster to_cluster(const PlatformFacts& facts, const std::string& path) {
   if (std::optional<Cluster::Description> description = merged(facts, devices)) {
     try {
       Cluster cluster = finish(*std::move(description));
-      if (!find_difference(facts, cluster)) return cluster;
+      if (finds_paths(facts, cluster)) return cluster;
     } catch (const InputError&) {
-      // Paths through hosts: a cluster's routes pass switches only. What else is wrong shows below, too.
+      // Paths through hosts: routes that a cluster finds pass switches only. What else is wrong shows below, too.
     }
   }
-  Cluster cluster = finish(joined(facts, devices));
-  if (const std::optional<std::size_t> pair = find_difference(facts, cluster)) {
-    const std::string& from = facts.hosts[*pair / facts.hosts.size()].name;
-    const std::string& to = facts.hosts[*pair % facts.hosts.size()].name;
-    throw_input_error(fmt::format("{}: route from {} to {}", path, in_quotes(from), in_quotes(to)),
-                      "a detour: other routes together are a way over fewer links",
-                      "routes over the fewest links, then the widest");
-  }
-  return cluster;
+  return finish(stated(facts, devices));
 }
 
 }  // namespace gabra::sim

@@ -38,8 +38,8 @@ struct PlatformFacts {
 };
 
 /// The cluster of these hosts whose routes are these paths. SimGrid's links have no ends: the ends that paths imply are
-/// merged; where that would join two hosts, every link gets ends of its own and zero-latency fat pipes lead from one to
-/// the next. Throws InputError (place `path`) when a graph of links cannot give every path back.
+/// merged; where the graph that this gives does not find every path again (detours), the routes are stated one by one.
+/// Throws InputError (place `path`): hosts without a path, latencies that are not the links'.
 [[nodiscard]] Cluster to_cluster(const PlatformFacts& facts, const std::string& path);
 
 }  // namespace gabra::sim

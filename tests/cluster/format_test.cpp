@@ -56,6 +56,37 @@ TEST(ClusterFile, EveryPresetReadsBackIdentically) {
     }
 }
 
+// A second way from a to b, and the route that takes it one way only.
+const std::string kRouted = R"("duplex": true}, {"name": "far", "from": "a", "to": "b", "bandwidth": "1 GB/s"}],
+  "routes": [{"from": "a", "to": "b", "links": ["far"]}]})";
+
+TEST(ClusterFile, StatedRoutesGoBeforeFoundOnes) {
+  const Cluster cluster = parse_cluster(with(R"("duplex": true}]})", kRouted), "c.json");
+  EXPECT_EQ(cluster.route(DeviceId(0), DeviceId(1)).bandwidth.value(), 1e9);
+  EXPECT_EQ(cluster.route(DeviceId(1), DeviceId(0)).bandwidth.value(), 25e9);
+  EXPECT_EQ(cluster.interchange_classes()[1], DeviceId(1));
+  const Cluster again = parse_cluster(to_json_text(cluster), "c.json");
+  EXPECT_EQ(to_json_text(again), to_json_text(cluster));
+  EXPECT_EQ(again.fingerprint(), cluster.fingerprint());
+  EXPECT_NE(parse_cluster(kSmall, "c.json").fingerprint(), cluster.fingerprint());
+}
+
+TEST(ClusterFile, FaultsOfStatedRoutes) {
+  const auto faults_with = [](const std::string& routes) {
+    return faults_of(with(R"("duplex": true}]})", R"("duplex": true}], "routes": )" + routes + "}"));
+  };
+  const auto faults = faults_with(R"([{"from": "a", "to": "z", "links": ["a->b"]},
+    {"from": "a", "to": "b", "links": ["nope"]}, {"from": "a", "to": "a", "links": ["a->b"]},
+    {"from": "a", "to": "b", "links": []}, {"from": "a", "to": "b", "links": ["a->b"], "via": 1},
+    {"from": "a", "to": "b", "links": ["a->b"]}])");
+  EXPECT_TRUE(has_fault(faults, "$.routes[0].to")) << all(faults);
+  EXPECT_TRUE(has_fault(faults, "$.routes[1].links[0]")) << all(faults);
+  EXPECT_TRUE(has_fault(faults, "$.routes[2].to")) << all(faults);
+  EXPECT_TRUE(has_fault(faults, "$.routes[3].links")) << all(faults);
+  EXPECT_TRUE(has_fault(faults, "$.routes[4].via")) << all(faults);
+  EXPECT_TRUE(has_fault(faults, "$.routes[5].to")) << all(faults);
+}
+
 TEST(ClusterFile, DefaultsAndDuplexLinks) {
   const Cluster cluster = parse_cluster(kSmall, "c.json");
   EXPECT_EQ(cluster.name(), "c.json");

@@ -108,6 +108,22 @@ TEST(Platform, ExampleOfTheDocumentation) {
   EXPECT_NEAR(transfer_seconds(cluster, 0, 1, 1'000'000'000), 0.040002, 1e-8 * 0.04);
 }
 
+TEST(Platform, DetoursAreKept) {
+  // a to c takes three links although a to b and b to c would do with two: no rule about the graph finds that.
+  const Cluster cluster = read_text(platform(R"(
+    <host id="a" speed="1Gf"/> <host id="b" speed="1Gf"/> <host id="c" speed="1Gf"/>
+    <link id="one" bandwidth="10GBps" latency="1us"/>
+    <link id="two" bandwidth="10GBps" latency="10us"/>
+    <link id="slow" bandwidth="1GBps" latency="100us"/>
+    <route src="a" dst="b"><link_ctn id="one"/></route>
+    <route src="b" dst="c"><link_ctn id="two"/></route>
+    <route src="a" dst="c"><link_ctn id="one"/><link_ctn id="slow"/><link_ctn id="two"/></route>)"));
+  EXPECT_EQ(cluster.route(DeviceId(0), DeviceId(2)).links.size(), 3U);
+  EXPECT_NEAR(transfer_seconds(cluster, 0, 1, 1'000'000'000), 0.1 + 1e-6, 1e-9);
+  EXPECT_NEAR(transfer_seconds(cluster, 0, 2, 1'000'000'000), 1.0 + 111e-6, 1e-8);
+  EXPECT_NEAR(transfer_seconds(cluster, 2, 0, 1'000'000'000), 1.0 + 111e-6, 1e-8);
+}
+
 TEST(Platform, OneLinkForBothDirectionsIsShared) {
   // SimGrid's plain route: the same link there and back, which a cluster's two directions would not share.
   const Cluster cluster = read_text(platform(R"(

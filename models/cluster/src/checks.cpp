@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace gabra::detail {
 namespace {
@@ -110,12 +111,38 @@ std::vector<bool> reached_from(std::size_t from, const Cluster::Description& des
   return is_reached;
 }
 
-void check_reachability(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults) {
+/// Whether the routes given are between devices, over links. Marks the pairs that have one.
+bool check_routes(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults,
+                  std::set<std::pair<std::size_t, std::size_t>>& pairs) {
+  const std::size_t devices = description.devices.size();
+  bool is_sound = true;
+  for (std::size_t i = 0; i < description.routes.size(); ++i) {
+    const StatedRoute& route = description.routes[i];
+    PartChecks part(places.route(i), faults);
+    const bool has_ends = route.from.is_valid() && route.from.index() < devices && route.to.is_valid() &&
+                          route.to.index() < devices && route.from != route.to;
+    part.require(has_ends, "to", fmt::format("from device {} to device {}", route.from.value(), route.to.value()),
+                 "two different devices");
+    part.require(!route.links.empty(), "links", "no link", "at least one link");
+    bool has_links = true;
+    for (const LinkId link : route.links)
+      has_links = has_links && link.is_valid() && link.index() < description.links.size();
+    part.require(has_links, "links", "a link that is not there", "links of the cluster");
+    is_sound = is_sound && has_ends && has_links;
+    if (has_ends)
+      part.require(pairs.emplace(route.from.index(), route.to.index()).second, "to", "a second route for this pair",
+                   "one route for each pair");
+  }
+  return is_sound;
+}
+
+void check_reachability(const Cluster::Description& description, const DescriptionPlaces& places, FaultList& faults,
+                        const std::set<std::pair<std::size_t, std::size_t>>& routed) {
   const auto outgoing = outgoing_links(description);
   for (std::size_t from = 0; from < description.devices.size(); ++from) {
     const std::vector<bool> is_reached = reached_from(from, description, outgoing);
     for (std::size_t to = 0; to < description.devices.size(); ++to)
-      if (!is_reached[to])
+      if (!is_reached[to] && !routed.contains({from, to}))
         faults.add(places.device(to), "no way to it from device " + in_quotes(description.devices[from].name),
                    "links or switches between every two devices, with no third device in between");
   }
@@ -188,6 +215,7 @@ DescriptionPlaces places_by_name(const Cluster::Description& description, const 
           .device = named("device", description.devices),
           .vertex = named("switch", description.switches),
           .link = named("link", description.links),
+          .route = [place](std::size_t i) { return fmt::format("{}: route {}", place, i); },
           .devices = place + ": devices",
           .switches = place + ": switches",
           .links = place + ": links",
@@ -201,7 +229,9 @@ void check_description(const Cluster::Description& description, const Descriptio
   const bool has_vertices = check_vertices(description, places, faults, is_whole);
   const bool has_links = check_links(description, places, faults);
   check_collective(description.collective, PartChecks(places.collective, faults));
-  if (is_whole && has_vertices && has_links) check_reachability(description, places, faults);
+  std::set<std::pair<std::size_t, std::size_t>> routed;
+  const bool has_routes = check_routes(description, places, faults, routed);
+  if (is_whole && has_vertices && has_links && has_routes) check_reachability(description, places, faults, routed);
 }
 
 std::vector<std::vector<LinkId>> outgoing_links(const Cluster::Description& description) {

@@ -15,6 +15,7 @@ struct DescriptionPlaces {
   std::function<std::string(std::size_t)> device;
   std::function<std::string(std::size_t)> vertex;  ///< switches, counted from 0
   std::function<std::string(std::size_t)> link;
+  std::function<std::string(std::size_t)> route;
   std::string devices;  ///< the lists themselves
   std::string switches;
   std::string links;

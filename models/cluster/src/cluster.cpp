@@ -36,7 +36,20 @@ Cluster Cluster::build(Description description, const std::string& place) {
   cluster.interchange_classes_ = detail::find_interchange_classes(cluster.description_);
   cluster.fingerprint_ = detail::fingerprint_of(cluster.description_);
   cluster.routes_.resize(cluster.device_count() * cluster.device_count());
+  for (const StatedRoute& stated : cluster.description_.routes)
+    cluster.routes_[stated.from.index() * cluster.device_count() + stated.to.index()] =
+        std::make_unique<Route>(cluster.along(stated.links));
   return cluster;
+}
+
+Route Cluster::along(std::vector<LinkId> links) const {
+  const BytesPerSecond first = link(links.front()).bandwidth;
+  Route route{.links = std::move(links), .latency = Seconds(0.0), .bandwidth = first};
+  for (const LinkId each : route.links) {
+    route.latency += link(each).latency;
+    route.bandwidth = std::min(route.bandwidth, link(each).bandwidth);
+  }
+  return route;
 }
 
 bool Cluster::is_calibrated() const {
@@ -71,15 +84,14 @@ Route Cluster::find_route(DeviceId from, DeviceId to) const {
     round = std::move(next);
   }
   GABRA_CHECK(reached[to.index()].links != kNever, "build() lets no unreachable device pass");
-  Route route{.links = {}, .latency = Seconds(0.0), .bandwidth = BytesPerSecond(reached[to.index()].bandwidth)};
+  std::vector<LinkId> links;
   for (std::size_t vertex = to.index(); vertex != from.index();) {
     const LinkId last = reached[vertex].last;
-    route.links.push_back(last);
-    route.latency += link(last).latency;
+    links.push_back(last);
     vertex = link(last).from.index();
   }
-  std::reverse(route.links.begin(), route.links.end());
-  return route;
+  std::reverse(links.begin(), links.end());
+  return along(std::move(links));
 }
 
 }  // namespace gabra

@@ -35,6 +35,9 @@ class ClusterReader {
     number_vertices();
     root_.list_or_empty("links",
                         [this](const json::Value& value, const json::Place& place) { read_link(value, place); });
+    for (std::size_t i = 0; i < description_.links.size(); ++i) links_.emplace(description_.links[i].name, LinkId(i));
+    root_.list_or_empty("routes",
+                        [this](const json::Value& value, const json::Place& place) { read_route(value, place); });
     if (const json::Value* value = root_.optional("collective")) read_collective(*value);
     if (root_.has("sources")) description_.sources = root_.texts("sources");
     root_.finish();
@@ -49,10 +52,14 @@ class ClusterReader {
     const auto link = [items = link_items_, place = root_.place().key("links")](std::size_t i) {
       return place.item(items[i]).text();
     };
+    const auto route = [items = route_items_, place = root_.place().key("routes")](std::size_t i) {
+      return place.item(items[i]).text();
+    };
     return {.kind = item("kinds"),
             .device = item("devices"),
             .vertex = item("switches"),
             .link = link,
+            .route = route,
             .devices = root_.place().key("devices").text(),
             .switches = root_.place().key("switches").text(),
             .links = root_.place().key("links").text(),
@@ -183,6 +190,28 @@ class ClusterReader {
     add_link(std::move(link), item);
   }
 
+  void read_route(const json::Value& value, const json::Place& place) {
+    json::ObjectReader object(value, place, faults_);
+    const VertexId from = read_end(object, "from");
+    const VertexId to = read_end(object, "to");
+    StatedRoute route{.from = DeviceId(from.value()), .to = DeviceId(to.value()), .links = {}};
+    bool is_sound = from.is_valid() && to.is_valid();
+    object.list("links", [&](const json::Value& item, const json::Place& item_place) {
+      const auto name = json::as_text(item, item_place, faults_);
+      const auto found = name ? links_.find(*name) : links_.end();
+      if (name && found == links_.end())
+        faults_.add(item_place.text(), "the unknown link " + in_quotes(*name), "the name of one of $.links");
+      is_sound = is_sound && found != links_.end();
+      if (found != links_.end()) route.links.push_back(found->second);
+    });
+    object.finish();
+    is_whole_ = is_whole_ && is_sound;
+    const std::size_t item = next_route_item_++;
+    if (!is_sound) return;
+    description_.routes.push_back(std::move(route));
+    route_items_.push_back(item);
+  }
+
   void add_link(Link link, std::size_t item) {
     description_.links.push_back(std::move(link));
     link_items_.push_back(item);
@@ -219,9 +248,12 @@ class ClusterReader {
   FaultList& faults_;
   Cluster::Description description_;
   std::map<std::string, VertexId> vertices_;
+  std::map<std::string, LinkId> links_;
   std::map<std::string, int> default_names_;
   std::vector<std::size_t> link_items_;  // by link: its place in the file's list
   std::size_t next_link_item_ = 0;
+  std::vector<std::size_t> route_items_;  // likewise
+  std::size_t next_route_item_ = 0;
   bool is_whole_ = true;
 };
 

@@ -81,13 +81,20 @@ std::string to_json_text(const Cluster& cluster) {
             {"nvlink", part.is_nvlink},
             {"duplex", false}};
   };
+  const auto route = [&](const StatedRoute& part) -> json::Value {
+    json::Value links = json::Value::array();
+    for (const LinkId id : part.links) links.push_back(cluster.link(id).name);
+    return {{"from", cluster.device(part.from).name}, {"to", cluster.device(part.to).name}, {"links", links}};
+  };
   const auto kind = [](const DeviceKind& part) { return to_json(part); };
   const auto text = [](const std::string& part) { return json::Value(part); };
   return fmt::format(
-      "{{\n  \"schema\": \"gabra/cluster/1\",\n  \"name\": {},\n{},\n{},\n{},\n{},\n  \"collective\": {},\n{}\n}}\n",
+      "{{\n  \"schema\": \"gabra/cluster/1\",\n  \"name\": {},\n{},\n{},\n{},\n{},\n{},\n  \"collective\": "
+      "{},\n{}\n}}\n",
       compact(description.name), list("kinds", description.kinds, kind), list("devices", description.devices, device),
       list("switches", description.switches, vertex), list("links", description.links, link),
-      compact(to_json(description.collective)), list("sources", description.sources, text));
+      list("routes", description.routes, route), compact(to_json(description.collective)),
+      list("sources", description.sources, text));
 }
 
 }  // namespace gabra

@@ -60,6 +60,12 @@ std::uint64_t fingerprint_of(const Cluster::Description& description) {
     hash.add(link.lanes);
     hash.add((link.is_fat_pipe ? 1 : 0) + (link.is_nvlink ? 2 : 0));
   }
+  for (const StatedRoute& route : description.routes) {
+    hash.add(route.from.value());
+    hash.add(route.to.value());
+    hash.add(std::uint64_t{route.links.size()});
+    for (const LinkId link : route.links) hash.add(link.value());
+  }
   const CollectiveParameters& collective = description.collective;
   hash.add(collective.launch);
   hash.add(collective.step);

@@ -144,6 +144,10 @@ std::vector<DeviceId> find_interchange_classes(const Cluster::Description& descr
   std::map<int, std::vector<std::size_t>> machines;
   for (std::size_t i = 0; i < description.devices.size(); ++i) machines[description.devices[i].node].push_back(i);
   std::vector<DeviceId> classes(description.devices.size());
+  if (!description.routes.empty()) {  // the graph does not tell all of the truth: no device counts as like another
+    for (std::size_t i = 0; i < classes.size(); ++i) classes[i] = DeviceId(i);
+    return classes;
+  }
   for (const auto& [node, devices] : machines) {
     MachineGraph graph(description, node);
     std::vector<std::size_t> lowest;  // of each class: swaps compose, so one comparison per class is enough

@@ -46,6 +46,13 @@ struct Route {
   BytesPerSecond bandwidth{0.0};  ///< of the narrowest link
 };
 
+/// A path that is given instead of found, for one pair of devices. Its links need not be adjacent in the graph.
+struct StatedRoute {
+  DeviceId from;
+  DeviceId to;
+  std::vector<LinkId> links;
+};
+
 /// How an all-reduce behaves beyond the bandwidth of its links (fit in experiments/collectives). With n devices, S
 /// bytes and B the sum over the rings:
 ///   time = launch + 2(n-1) step + (2(n-1) + round_overhead)/n x S/B x e
@@ -73,8 +80,9 @@ class Cluster {
     std::string name;
     std::vector<DeviceKind> kinds;
     std::vector<Device> devices;
-    std::vector<Vertex> switches;  ///< numbered after the devices
-    std::vector<Link> links;       ///< one per direction
+    std::vector<Vertex> switches;     ///< numbered after the devices
+    std::vector<Link> links;          ///< one per direction
+    std::vector<StatedRoute> routes;  ///< exceptions from route()'s rule, at most one per pair
     CollectiveParameters collective;
     std::vector<std::string> sources;  ///< where topology and link figures come from
   };
@@ -93,9 +101,10 @@ class Cluster {
   [[nodiscard]] const Link& link(LinkId id) const { return description_.links[id.index()]; }
   [[nodiscard]] bool is_calibrated() const;  ///< every kind of device is
 
-  /// The path with the highest bandwidth among those with the fewest links (ties by link order) that passes no third
-  /// device: GPUs without an NVLink between them talk over PCIe. Between two machines it goes through the fabric.
-  /// `from` != `to`. Computed once per pair; not safe to call from several threads.
+  /// The stated path, if there is one for this pair; else the path with the highest bandwidth among those with the
+  /// fewest links (ties by link order) that passes no third device: GPUs without an NVLink between them talk over PCIe.
+  /// Between two machines it goes through the fabric. `from` != `to`. Computed once per pair; not safe to call from
+  /// several threads.
   [[nodiscard]] const Route& route(DeviceId from, DeviceId to) const;
 
   /// For each device the lowest device it can be swapped with without any visible change: equal kind and machine, equal
@@ -108,6 +117,8 @@ class Cluster {
 
  private:
   Cluster() = default;
+  /// The route over `links`, of which there is at least one.
+  [[nodiscard]] Route along(std::vector<LinkId> links) const;
   [[nodiscard]] Route find_route(DeviceId from, DeviceId to) const;
 
   Description description_;
