@@ -1,30 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "gabra/core/rng.hpp"
+#include "gabra/core/hasher.hpp"
 
 #include "checks.hpp"
-
-#include <bit>
 
 namespace gabra::detail {
 namespace {
 
-class Hash {
- public:
-  void add(std::uint64_t value) { state_ = mix_bits(state_ ^ mix_bits(value)); }
-  void add(std::int64_t value) { add(static_cast<std::uint64_t>(value)); }
-  void add(int value) { add(static_cast<std::int64_t>(value)); }
-  void add(double value) { add(std::bit_cast<std::uint64_t>(value + 0.0)); }  // -0 as +0
-  template <class Tag, class Rep>
-  void add(Quantity<Tag, Rep> value) {
-    add(value.value());
-  }
-  [[nodiscard]] std::uint64_t value() const { return state_; }
-
- private:
-  std::uint64_t state_ = 0x67616272612f31ULL;
-};
-
-void add_kind(const DeviceKind& kind, Hash& hash) {
+void add_kind(const DeviceKind& kind, Hasher& hash) {
   hash.add(kind.peak_float32);
   hash.add(kind.peak_bfloat16);
   hash.add(kind.memory);
@@ -44,7 +26,7 @@ void add_kind(const DeviceKind& kind, Hash& hash) {
 }  // namespace
 
 std::uint64_t fingerprint_of(const Cluster::Description& description) {
-  Hash hash;
+  Hasher hash;
   hash.add(std::uint64_t{description.devices.size()});
   hash.add(std::uint64_t{description.switches.size()});
   for (const Device& device : description.devices) {

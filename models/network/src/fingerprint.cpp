@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "fingerprint.hpp"
 
+#include "gabra/core/hasher.hpp"
+
 #include "attribute_fields.hpp"
-#include "hasher.hpp"
 
 namespace gabra {
 namespace {

@@ -2,8 +2,8 @@
 #include "gabra/network/profile.hpp"
 
 #include "gabra/core/check.hpp"
+#include "gabra/core/hasher.hpp"
 #include "gabra/json/reader.hpp"
-#include "hasher.hpp"
 
 #include <fmt/format.h>
 

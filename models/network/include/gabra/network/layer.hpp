@@ -98,10 +98,9 @@ struct Opaque {
   Seconds backward;  ///< for `batch` samples
 };
 
-using LayerAttributes =
-    std::variant<Input, Convolution, TransposedConvolution, BatchNorm, LayerNorm, Relu, Gelu, MaxPool, AveragePool,
-                 AdaptiveAveragePool, Flatten, Linear, Add, Concat, Upsample, PositionAttention, CausalAttention,
-                 Embedding, Dropout, Softmax, Opaque>;
+using LayerAttributes = std::variant<Input, Convolution, TransposedConvolution, BatchNorm, LayerNorm, Relu, Gelu,
+                                     MaxPool, AveragePool, AdaptiveAveragePool, Flatten, Linear, Add, Concat, Upsample,
+                                     PositionAttention, CausalAttention, Embedding, Dropout, Softmax, Opaque>;
 
 /// Costs of a layer for one sample, derived from its kind and shapes by the layer's own rule (costs.cpp states each).
 /// Elements are numbers in the plan's precision; multiply by bytes_per_element().
@@ -122,7 +121,7 @@ struct LayerCosts {
   std::int64_t workspace_elements = 0;    ///< alive only while the layer computes
   /// Independent rows of the layer's product for one sample (output positions, tokens): efficiency saturates with them.
   double rows = 1.0;
-  int forward_kernels = 1;   ///< device operations launched by the host
+  int forward_kernels = 1;  ///< device operations launched by the host
   int backward_kernels = 1;
   ComputeClass compute_class = ComputeClass::Elementwise;
   /// Opaque layers only: measured seconds for one sample, used in place of the device's model.

@@ -32,9 +32,9 @@ struct UnitTensor {
   LayerId layer;  ///< whose output it is
   UnitId producer;
   std::vector<UnitId> consumers;
-  std::int64_t elements = 0;             ///< per sample
-  bool is_saved_by_producer = false;     ///< the producing unit keeps it for its backward
-  bool needs_gradient = true;            ///< false for the input itself
+  std::int64_t elements = 0;               ///< per sample
+  bool is_saved_by_producer = false;       ///< the producing unit keeps it for its backward
+  bool needs_gradient = true;              ///< false for the input itself
   std::vector<bool> is_saved_by_consumer;  ///< parallel to `consumers`
 };
 
