@@ -33,7 +33,7 @@ int main() {
     std::cerr << "the plan's step time is not what the search said\n";
     return EXIT_FAILURE;
   }
-  std::cout << gabra::to_text(found.best->stages) << ", " << found.best->micro_batches << " micro-batches: "
-            << gabra::to_text(report->step) << '\n';
+  std::cout << gabra::to_text(found.best->stages) << ", " << found.best->micro_batches
+            << " micro-batches: " << gabra::to_text(report->step) << '\n';
   return EXIT_SUCCESS;
 }
