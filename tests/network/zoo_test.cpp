@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -110,14 +110,17 @@ TEST(Zoo, IsInAlphabeticalOrderWithFallbacksThatWork) {
 }
 
 TEST(Zoo, BuildsWithinTenMilliseconds) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers slow the program down";
+#endif
   for (const char* name : {"resnet-101", "gpt"}) {
-    double best = 1.0;  // of three: other programs may be running
+    std::clock_t best = CLOCKS_PER_SEC;  // of three, of the processor: other programs may be running
     for (int i = 0; i < 3; ++i) {
-      const auto begin = std::chrono::steady_clock::now();
+      const std::clock_t begin = std::clock();
       (void)make_zoo_network(name);
-      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      best = std::min(best, std::clock() - begin);
     }
-    EXPECT_LT(best, 0.010) << name;
+    EXPECT_LT(best, CLOCKS_PER_SEC / 100) << name;
   }
 }
 
