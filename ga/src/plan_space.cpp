@@ -11,7 +11,7 @@
 namespace gabra::ga {
 namespace {
 
-constexpr std::int64_t kMegabyte = 1000 * 1000;
+constexpr std::int64_t kMegabyte = 1'000'000;
 
 std::vector<std::int64_t> admitted_counts(std::int64_t global_batch, const SearchSpace& space) {
   std::vector<std::int64_t> low;

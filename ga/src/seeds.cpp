@@ -103,7 +103,7 @@ void add_pipelines(const PlanSpace& space, StageEstimator& estimator, const Devi
 /// Two or three stages per device, one after another in rounds.
 void add_interleaved(const PlanSpace& space, StageEstimator& estimator, const DeviceOrder& order, std::int64_t count,
                      Collector& to) {
-  for (const std::size_t rounds : {2, 3}) {
+  for (const std::size_t rounds : {std::size_t{2}, std::size_t{3}}) {
     const std::size_t stages = rounds * order.size();
     if (order.size() < 2 || stages > static_cast<std::size_t>(space.units())) continue;
     if (static_cast<std::int64_t>(rounds) > space.max_stages_per_device()) continue;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/plan/plan.hpp"
 
-#include "support/toy_problem.hpp"
 #include "gabra/core/error.hpp"
+#include "support/toy_problem.hpp"
 
 #include <gtest/gtest.h>
 

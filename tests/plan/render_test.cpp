@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/plan/render.hpp"
 
-#include "support/toy_problem.hpp"
 #include "gabra/plan/compiler.hpp"
+#include "support/toy_problem.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

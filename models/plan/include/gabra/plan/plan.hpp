@@ -51,9 +51,9 @@ struct Plan {
   auto operator<=>(const Plan&) const = default;
 };
 
-/// What is wrong with `plan` for `problem`; empty: it can be compiled (it may still not fit the memory). Structure only:
-/// units covered in order, devices existing and distinct per stage, M dividing the batch, M >= R. `where` is a path
-/// within the plan: "stages[2].devices[0]".
+/// What is wrong with `plan` for `problem`; empty: it can be compiled (it may still not fit the memory). Structure
+/// only: units covered in order, devices existing and distinct per stage, M dividing the batch, M >= R. `where` is a
+/// path within the plan: "stages[2].devices[0]".
 [[nodiscard]] std::vector<Fault> find_plan_faults(const Problem& problem, const Plan& plan);
 /// The same as texts, one per fault.
 [[nodiscard]] std::vector<std::string> find_faults(const Problem& problem, const Plan& plan);
