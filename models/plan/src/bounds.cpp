@@ -80,8 +80,8 @@ Seconds CostModel::lower_bound(const Plan& plan) {
     for (std::size_t r = 0; r < stage.devices.size(); ++r) {
       const DeviceKindId kind = problem_.cluster->device(stage.devices[r]).kind;
       const ReplicaSeconds& seconds = layout.stages[s].replicas[r];
-      const auto count =
-          static_cast<double>((plan.micro_batches - static_cast<std::int64_t>(r) + replicas - 1) / replicas);
+      const std::int64_t micro_batches = (plan.micro_batches - static_cast<std::int64_t>(r) + replicas - 1) / replicas;
+      const auto count = static_cast<double>(micro_batches);
       const double update_time = update(stage.first_unit, stage.end_unit, kind).value();
       DeviceBound& device = devices[stage.devices[r].index()];
       device.work += count * (seconds.forward + seconds.backward) +

@@ -186,7 +186,8 @@ class PlanReader {
     if (cluster != nullptr && own_cluster != nullptr)
       check_same_devices(*own_cluster, *cluster, place_.file(), faults_);
     const bool is_replaced = cluster != nullptr && faults_.size() == faults_before_cluster;
-    file.problem.cluster = is_replaced ? std::move(cluster) : own_cluster;
+    file.problem.cluster = own_cluster;
+    if (is_replaced) file.problem.cluster = std::move(cluster);
     file.problem.profile = std::move(profile);
     if (file.problem.profile != nullptr) file.profile_fingerprint = file.problem.profile->fingerprint();
     const std::size_t faults_before = faults_.size();
