@@ -149,7 +149,7 @@ void Simulator::Implementation::prepare(const Program& program) {
 void Simulator::Implementation::on_begin() {
   now_ = 0.0;
   for (std::size_t i = 0; i < waiting_for_.size(); ++i) {
-    if (waiting_for_[i] == 0) queue_.push_back(InstructionId(i));
+    if (waiting_for_[i] == 0) queue_.emplace_back(i);
   }
   drain();
 }
@@ -178,7 +178,8 @@ void Simulator::Implementation::on_done(std::int64_t done) {
 }
 
 void Simulator::Implementation::drain() {
-  for (std::size_t i = 0; i < queue_.size(); ++i) make_ready(queue_[i]);
+  // The queue grows under the loop.
+  for (std::size_t i = 0; i < queue_.size(); ++i) make_ready(queue_[i]);  // NOLINT(modernize-loop-convert)
   queue_.clear();
 }
 

@@ -49,7 +49,7 @@ struct BareSimGrid::Implementation {
     }
   }
   void launch(s4u::Activity& activity, std::size_t i) {
-    activity.set_data(reinterpret_cast<void*>(i + 1));
+    activity.set_data(reinterpret_cast<void*>(i + 1));  // NOLINT(performance-no-int-to-ptr)
     alive.emplace_back(&activity);
     activity.start();
   }

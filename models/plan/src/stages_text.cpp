@@ -85,10 +85,13 @@ class StagesReader {
 
   void read_device(std::string_view text, Stage& stage) {
     for (std::size_t i = 0; i < cluster_.device_count(); ++i)
-      if (cluster_.device(DeviceId(i)).name == text) return stage.devices.push_back(DeviceId(i));
+      if (cluster_.device(DeviceId(i)).name == text) {
+        stage.devices.emplace_back(i);
+        return;
+      }
     const auto number = whole_number(text);
     if (number && static_cast<std::size_t>(*number) < cluster_.device_count()) {
-      stage.devices.push_back(DeviceId(*number));
+      stage.devices.emplace_back(static_cast<std::size_t>(*number));
       return;
     }
     std::vector<std::string> names;
