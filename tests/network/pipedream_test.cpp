@@ -102,9 +102,9 @@ TEST(Pipedream, FaultsWithTheirLines) {
       {node(1, "Conv2d", "[]"), "line 1: saw \"[]\""},
       {node(1, "Conv\x01"), "line 1"},
   };
-  for (const auto& [text, part] : cases) {
-    const std::string message = message_of([&] { return parse_pipedream_profile(text, "p.txt"); });
-    EXPECT_TRUE(contains(message, part)) << text << "\n" << message;
+  for (const auto& each : cases) {
+    const std::string message = message_of([&] { return parse_pipedream_profile(each.text, "p.txt"); });
+    EXPECT_TRUE(contains(message, each.part)) << each.text << "\n" << message;
   }
 }
 

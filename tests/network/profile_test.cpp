@@ -109,9 +109,9 @@ TEST(ProfileFile, Faults) {
       {head + kind + one + "]}]}," + kind + one + "]}]}]}", "the kind \"v\" again"},
       {head + kind + one + R"(], "x": 1}]}]})", "layers[0].x: saw an unknown field"},
   };
-  for (const auto& [text, part] : cases) {
-    const std::string message = message_of([&] { return parse_profile(text, "p.json"); });
-    EXPECT_TRUE(contains(message, part)) << text << "\n" << message;
+  for (const auto& each : cases) {
+    const std::string message = message_of([&] { return parse_profile(each.text, "p.json"); });
+    EXPECT_TRUE(contains(message, each.part)) << each.text << "\n" << message;
   }
 }
 

@@ -109,7 +109,7 @@ class HandMadeProgram {
       const std::vector<InstructionId> before =
           after.empty() ? std::vector<InstructionId>{} : std::vector<InstructionId>{after[i]};
       collective.members.push_back(add(StreamKind::Collective, member, before));
-      collective.devices.push_back(DeviceId(devices[i]));
+      collective.devices.emplace_back(devices[i]);
     }
     program_.collectives.push_back(collective);
     return collective.members;

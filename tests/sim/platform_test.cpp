@@ -234,7 +234,7 @@ TEST(Platform, SharedLibrariesAreNotLoaded) {
 }
 
 TEST(ChildProcess, ReturnsWhatTheWorkReturns) {
-  const std::string large(3'000'000, 'x');
+  std::string large(3'000'000, 'x');
   const ChildOutcome outcome = run_in_child([&] { return large; }, std::chrono::seconds(30));
   EXPECT_EQ(outcome.kind, ChildOutcome::Kind::Done);
   EXPECT_EQ(outcome.text, large);
