@@ -147,8 +147,10 @@ void ProgramBuilder::give_back(InstructionId instruction, MemoryCategory categor
   change_memory(instruction, true, category, Bytes(-amount.value()));
 }
 
-Program ProgramBuilder::finish(std::int64_t samples) {
+Program ProgramBuilder::finish(std::int64_t samples, std::int64_t micro_batches, std::vector<StageOutline> stages) {
   program_.samples = samples;
+  program_.micro_batches = micro_batches;
+  program_.stages = std::move(stages);
   for (const DeviceId device : program_.devices) program_.peak_memory[device.index()] = Bytes(of(device).peak);
   // Successors by counting sort, so that they come in ascending order.
   const Adjacency& before = program_.predecessors;

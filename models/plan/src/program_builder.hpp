@@ -41,7 +41,7 @@ class ProgramBuilder {
   void take(InstructionId instruction, MemoryCategory category, Bytes amount);
   void give_back(InstructionId instruction, MemoryCategory category, Bytes amount);
 
-  [[nodiscard]] Program finish(std::int64_t samples);
+  [[nodiscard]] Program finish(std::int64_t samples, std::int64_t micro_batches, std::vector<StageOutline> stages);
 
  private:
   struct DeviceState {

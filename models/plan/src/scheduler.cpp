@@ -142,7 +142,17 @@ Program Scheduler::run() {
   for (const auto& stage : replicas_)
     for (const Replica& replica : stage) GABRA_CHECK(replica.backwards_left == 0, "the schedule stalled");
   add_updates();
-  return builder_.finish(costs_.problem().training.global_batch);
+  return builder_.finish(costs_.problem().training.global_batch, plan_.micro_batches, outlines());
+}
+
+std::vector<StageOutline> Scheduler::outlines() const {
+  std::vector<StageOutline> result;
+  for (std::size_t s = 0; s < plan_.stages.size(); ++s) {
+    const Stage& stage = plan_.stages[s];
+    StageOutline& outline = result.emplace_back(StageOutline{{stage.first_unit, stage.end_unit}, stage.devices, {}});
+    for (const Bucket& bucket : layout_.stages[s].buckets) outline.buckets.push_back({bucket.first, bucket.end});
+  }
+  return result;
 }
 
 void Scheduler::dispatch(DeviceId device, double now) {

@@ -19,6 +19,7 @@ class Scheduler {
   [[nodiscard]] Program run();
 
  private:
+  [[nodiscard]] std::vector<StageOutline> outlines() const;
   enum class EventKind : std::uint8_t { ForwardDone, SegmentDone, Arrival };
   struct Event {
     double time = 0.0;

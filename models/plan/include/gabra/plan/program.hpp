@@ -83,6 +83,19 @@ struct Adjacency {
   }
 };
 
+/// Units [first, end).
+struct UnitRange {
+  std::int32_t first = 0;
+  std::int32_t end = 0;
+};
+
+/// What the instructions of a stage are about.
+struct StageOutline {
+  UnitRange units;
+  std::vector<DeviceId> devices;   ///< micro-batch m runs on devices[m mod devices.size()]
+  std::vector<UnitRange> buckets;  ///< reduced together, the last units first; none for a single device
+};
+
 /// A plan compiled for all its devices: what both engines interpret, and nothing else.
 ///
 /// An instruction starts when its predecessors are done: `predecessors` has the instruction before it on its stream and
@@ -97,7 +110,9 @@ struct Program {
   std::vector<MemoryEvent> memory_events;      ///< in planned order
   std::vector<MemoryBreakdown> static_memory;  ///< by Cluster device: what stays for the whole step
   std::vector<Bytes> peak_memory;              ///< by Cluster device; 0 for unused ones
-  std::int64_t samples = 0;                    ///< per step
+  std::vector<StageOutline> stages;
+  std::int64_t samples = 0;        ///< per step
+  std::int64_t micro_batches = 0;  ///< of equal size
 };
 
 /// "Forward stage 2 micro-batch 3", for tables and traces.

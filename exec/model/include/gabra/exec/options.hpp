@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+
+namespace gabra::exec {
+
+/// How a model is made and computed. Weights are kept in `dtype`: Float, BFloat16 (with a float32 master copy in the
+/// optimizer's state) or Double (tests).
+struct ModelOptions {
+  c10::ScalarType dtype = c10::ScalarType::Float;
+  c10::Device device{c10::DeviceType::CPU};
+  std::uint64_t seed =
+      0;  ///< of the initial weights (keyed by parameter name, so any plan starts alike) and of dropout
+};
+
+/// What one update does, beyond what the plan fixes (which optimizer, clipping).
+struct UpdateOptions {
+  double learning_rate = 1e-3;
+  double momentum = 0.9;  ///< SGD: v = momentum v + g; w = w - learning_rate v (PyTorch's rule; dampening 0)
+  double beta1 = 0.9;     ///< AdamW
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.0;  ///< SGD: added to the gradient; AdamW: decoupled
+  std::int64_t step = 1;      ///< counted from 1: AdamW's bias correction
+};
+
+/// Which pass over which samples: keys of dropout.
+struct PassContext {
+  std::int64_t step = 0;           ///< of the whole training, counted from 0
+  std::int64_t first_sample = 0;   ///< of the micro-batch, within the global batch
+  bool is_training = true;         ///< false: batch norm uses running statistics, dropout does nothing
+  bool updates_statistics = true;  ///< false in a recomputation
+};
+
+}  // namespace gabra::exec
