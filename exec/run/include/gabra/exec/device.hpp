@@ -3,6 +3,7 @@
 
 #include "gabra/core/ids.hpp"
 #include "gabra/exec/communicator.hpp"
+#include "gabra/exec/wait_note.hpp"
 #include "gabra/plan/program.hpp"
 #include "gabra/plan/timeline.hpp"
 
@@ -50,6 +51,8 @@ class Device {
   /// Bytes of tensors alive at most since reset_peak(): the CPU's tensor allocator, or CUDA's caching allocator.
   [[nodiscard]] virtual Bytes peak_memory() const = 0;
   virtual void reset_peak() = 0;
+  /// What the rank waits for right now; may be read by any thread and by a signal handler.
+  [[nodiscard]] virtual const WaitNote& waiting() const = 0;
 };
 
 }  // namespace gabra::exec

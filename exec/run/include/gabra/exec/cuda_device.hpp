@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#ifdef GABRA_WITH_CUDA
+
+#include "gabra/exec/communicator.hpp"
+#include "gabra/exec/device.hpp"
+
+#include <c10/core/Device.h>
+
+#include <memory>
+
+namespace gabra::exec {
+
+struct CudaDeviceOptions {
+  int index = 0;  ///< of the GPU in this process
+  /// finish() gives up when the GPU has not ended the step after so long.
+  double time_limit_s = 300.0;
+};
+
+/// Number of CUDA devices that this process sees; 0 without a driver.
+[[nodiscard]] int cuda_device_count();
+
+/// A rank with a GPU: Program::devices[communicator.rank()]. `program` and `communicator` must outlive it. Throws
+/// DeviceError where the GPU cannot be used.
+[[nodiscard]] std::unique_ptr<Device> make_cuda_device(const Program& program, Communicator& communicator,
+                                                       const CudaDeviceOptions& options = {});
+
+}  // namespace gabra::exec
+
+#endif
