@@ -110,7 +110,13 @@ std::optional<Seconds> one_device_step(sim::SimEvaluator& evaluator) {
   return std::nullopt;
 }
 
-int simulate(const SimulateRequest& request, FlagReader& flags, const Pictures& pictures) {
+std::string plan_text(const SimulateRequest& request) {
+  std::optional<std::uint64_t> fingerprint = request.missing_profile;
+  if (request.problem.profile != nullptr) fingerprint = request.problem.profile->fingerprint();
+  return to_json_text(PlanFile{request.problem, request.plan, fingerprint, request.seed});
+}
+
+int simulate(const SimulateRequest& request, FlagReader& flags, const Pictures& pictures, const OutputFile& plan_file) {
   sim::SimEvaluator evaluator(request.problem);
   const auto compiled = evaluator.compiler().compile(request.plan);
   if (const auto* reason = std::get_if<Infeasible>(&compiled)) {
@@ -122,6 +128,7 @@ int simulate(const SimulateRequest& request, FlagReader& flags, const Pictures& 
   const sim::Simulation simulation = evaluator.simulator().run(program);
   const StepPicture picture{request.problem, program, simulation.timeline};
   pictures.write(picture);
+  if (plan_file) plan_file.write(plan_text(request));
   const SimulateOutcome outcome{request, simulation.report, one_device_step(evaluator)};
   print_to_stdout(flags.is_on("--json") ? simulate_json(outcome) : simulate_text(outcome));
   if (flags.is_on("--gantt")) print_to_stdout("\n" + to_gantt_text(picture, terminal_columns()));
@@ -138,8 +145,9 @@ int run_simulate(const FlagSet& flags, PlatformReader read_platform) {
     faults.add("--gantt", "this flag together with --json", "one of the two");
   const SimulateRequest request = read_request(reader, read_platform);
   const Pictures pictures(reader);
+  const OutputFile plan_file(reader, "--output");
   faults.throw_if_any();
-  return simulate(request, reader, pictures);
+  return simulate(request, reader, pictures, plan_file);
 }
 
 }  // namespace gabra::cli

@@ -15,6 +15,7 @@ void add_simulate_flags(FlagSet& flags) {
             "per step; by default the fewest that keep every stage and replica of --stages busy");
   flags.add("--schedule", "NAME", "sequential, gpipe or 1f1b (the default)");
   flags.add("--bucket", "SIZE", "gradients of about this size are reduced together; 25 MB by default");
+  flags.add("-o,--output", "FILE", "write the plan there, for example to train it");
   flags.add("--collective", "NAME", "simulate only this: all-reduce; needs --cluster and --bytes");
   flags.add("--bytes", "SIZES", "of the collective, for example 64MiB or 1MiB,2MiB");
   flags.add("--devices", "LIST", "of the collective: numbers or names; all by default");

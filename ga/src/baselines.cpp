@@ -11,7 +11,7 @@
 namespace gabra::ga {
 namespace {
 
-constexpr std::size_t kStep = 8;  // plans priced at once: the best of them rules out others
+constexpr std::size_t kPlansAtOnce = 8;  // plans priced at once: the best of them rules out others
 
 SearchOptions without_budget(const SearchOptions& options) {
   SearchOptions result = options;
@@ -29,9 +29,9 @@ void price_by_bound(std::vector<Plan> plans, Pricer& pricer) {
     bounded.emplace_back(bound, std::move(plan));
   }
   std::sort(bounded.begin(), bounded.end());
-  for (std::size_t i = 0; i < bounded.size() && !pricer.is_over(); i += kStep) {
+  for (std::size_t i = 0; i < bounded.size() && !pricer.is_over(); i += kPlansAtOnce) {
     std::vector<Individual> some;
-    for (std::size_t j = i; j < std::min(i + kStep, bounded.size()); ++j) {
+    for (std::size_t j = i; j < std::min(i + kPlansAtOnce, bounded.size()); ++j) {
       some.push_back({.plan = std::move(bounded[j].second), .fitness = {}});
     }
     pricer.price(some);

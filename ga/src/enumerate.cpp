@@ -13,7 +13,7 @@
 namespace gabra::ga {
 namespace {
 
-constexpr std::size_t kStep = 64;     // layouts whose plans are priced at once
+constexpr std::size_t kLayoutsAtOnce = 64;     // layouts whose plans are priced at once
 constexpr double kMostLayouts = 3e6;  // as many are kept in memory
 constexpr double kMostPlans = 1e9;    // as many bounds, at worst
 constexpr Recompute kRecomputations[] = {Recompute::Never, Recompute::Always, Recompute::ExceptLast};
@@ -218,8 +218,8 @@ Optimum enumerate_optimum(Evaluator& evaluator, const SearchOptions& options) {
   optimum.layouts = static_cast<std::int64_t>(layouts.size());
   std::sort(layouts.begin(), layouts.end(),
             [](const Layout& a, const Layout& b) { return std::tie(a.bound, a.plan) < std::tie(b.bound, b.plan); });
-  for (std::size_t i = 0; i < layouts.size() && !pricer.is_over(); i += kStep) {
-    const std::size_t end = std::min(i + kStep, layouts.size());
+  for (std::size_t i = 0; i < layouts.size() && !pricer.is_over(); i += kLayoutsAtOnce) {
+    const std::size_t end = std::min(i + kLayoutsAtOnce, layouts.size());
     if (pricer.is_ruled_out(layouts[i].plan)) break;
     std::vector<Individual> plans;
     for (std::size_t j = i; j < end; ++j) add_plans(layouts[j], space, pricer, plans);

@@ -4,6 +4,8 @@
 #include "gabra/core/error.hpp"
 #include "gabra/network/network_file.hpp"
 
+#include "make_network.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,12 +15,7 @@
 namespace gabra {
 namespace {
 
-std::vector<std::string> unit_names(const Network& network) {
-  std::vector<std::string> names;
-  for (const Unit& unit : network.units()) names.push_back(unit.name);
-  return names;
-}
-
+using test::unit_names;
 using Names = std::vector<std::string>;
 
 // The same networks in PyTorch (3D-ResAttNet) and torchvision have these numbers of trainable parameters.

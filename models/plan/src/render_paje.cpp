@@ -87,7 +87,7 @@ constexpr std::string_view kHeader = R"(%EventDef PajeDefineContainerType 0
 %EndEventDef
 )";
 
-constexpr std::array<std::string_view, detail::kSpanClassCount> kColors{
+constexpr std::array<std::string_view, detail::kSpanClassCount> kStateColors{
     "0.30 0.47 0.66", "0.96 0.52 0.09", "0.93 0.79 0.23", "0.33 0.64 0.29", "0.70 0.47 0.64",
     "0.73 0.69 0.67", "0.45 0.72 0.70", "0.62 0.85 0.82", "0.89 0.34 0.34"};
 
@@ -137,7 +137,7 @@ class PajeWriter {
     text_ += "3 transfer step stream stream \"transfer\"\n";
     for (std::size_t i = 0; i < detail::kSpanClassCount; ++i)
       text_ += fmt::format("4 {0} activity \"{0}\" \"{1}\"\n", detail::name_of(static_cast<detail::SpanClass>(i)),
-                           kColors[i]);
+                           kStateColors[i]);
     text_ += "4 activation transfer \"activation\" \"0.45 0.72 0.70\"\n";
     text_ += "4 gradient transfer \"gradient\" \"0.89 0.34 0.34\"\n";
   }
