@@ -101,7 +101,7 @@ DeviceKind cpu_kind() {
           .peak_float32 = FlopsPerSecond(100e9),
           .peak_bfloat16 = FlopsPerSecond(100e9),
           .memory = gibibytes(8),
-          .base_memory = Bytes(std::int64_t{256} << 20),
+          .base_memory = Bytes(0),  // a CPU rank's memory is counted in tensors, and 8 GiB is what they may take
           .memory_bandwidth = BytesPerSecond(10e9),
           .launch = Seconds(10e-6),
           .idle_power = Watts(10),
