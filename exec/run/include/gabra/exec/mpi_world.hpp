@@ -30,7 +30,8 @@ class MpiWorld {
   [[nodiscard]] std::vector<std::string> gather(std::string_view bytes, int root = 0) const;
   [[nodiscard]] double sum(double value) const;  ///< in the order of ranks, the same bits everywhere
   [[nodiscard]] double max(double value) const;
-  /// Seconds to add to this rank's CLOCK_MONOTONIC to get rank 0's: of `rounds` ping-pongs with it, the shortest.
+  /// Seconds to add to this rank's CLOCK_MONOTONIC to get rank 0's: of `rounds` ping-pongs with it, the shortest; 0 on
+  /// rank 0's own machine, where the clock is the same.
   [[nodiscard]] double clock_offset(int rounds = 32) const;
 
   /// Ends all ranks of the run with `status`.
@@ -41,6 +42,7 @@ class MpiWorld {
   int size_ = 1;
   int local_rank_ = 0;
   int exceptions_at_start_ = 0;
+  bool shares_clock_ = true;  // with rank 0
 };
 
 /// CLOCK_MONOTONIC in seconds: the clock of every span.
