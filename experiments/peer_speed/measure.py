@@ -2,6 +2,7 @@
 """One training run of gabra or of PyTorch, as a dictionary of what it measured. Used by the experiments on real speed."""
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -56,11 +57,15 @@ def run_gabra(gabra, case, mode, split=None, steps=None, warmup=2):
                 "gpipe" if mode == "gpipe" else "1f1b", "--bucket", "25 MB", "--stages", stages_of(gabra, case, mode, split),
                 "-o", str(plan), "--json"]
         predicted = json.loads(subprocess.run(make, check=True, capture_output=True, text=True).stdout)
+        log = Path(folder) / "log.jsonl"
         train = [str(gabra), "train", "--plan", str(plan), "--synthetic", "--steps", str((steps or case["steps"]) + warmup),
-                 "--warm-up-steps", str(warmup), "--threads-per-rank", "1", "--json", "--quiet"]
+                 "--threads-per-rank", "1", "--log", str(log), "--json", "--quiet"]
         measured = json.loads(subprocess.run(train, check=True, capture_output=True, text=True).stdout)
-    return {"step_s": measured["step_time_s"], "rss_bytes": measured["peak_rss_bytes"],
-            "tensor_bytes": measured["peak_memory_bytes"], "predicted_tensor_bytes": predicted["peak_memory_bytes"]}
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+    seconds = [line["step_s"] for line in lines if line["kind"] == "step"]
+    return {"step_s": statistics.median(seconds[warmup:]), "rss_bytes": measured["peak_rss_bytes"],
+            "tensor_bytes": [device["peak_memory_bytes"] for device in measured["devices"]],
+            "predicted_tensor_bytes": [device["peak_memory_bytes"] for device in predicted["devices"]]}
 
 
 def run_peer(python, peers, case, mode, split=None, steps=None, warmup=2):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/cluster/collective.hpp"
 
+#include "first_devices.hpp"
 #include "gabra/cluster/presets.hpp"
 
 #include <gtest/gtest.h>
@@ -13,13 +14,9 @@
 namespace gabra {
 namespace {
 
-constexpr Bytes kMebibyte{1 << 20};
+using test::first;
 
-std::vector<DeviceId> first(int count) {
-  std::vector<DeviceId> devices;
-  for (int i = 0; i < count; ++i) devices.emplace_back(i);
-  return devices;
-}
+constexpr Bytes kMebibyte{1 << 20};
 
 /// `count` devices behind one switch, links of 1 GB/s, parameters that add nothing but 1 us + 1 us a step.
 Cluster star(int count) {

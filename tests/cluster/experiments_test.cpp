@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "first_devices.hpp"
 #include "gabra/cluster/collective.hpp"
 #include "gabra/cluster/presets.hpp"
 #include "gabra/core/file.hpp"
@@ -12,6 +13,8 @@
 namespace gabra {
 namespace {
 
+using test::first;
+
 // What stands in the presets is what the experiments found, and the models still predict what the experiments stored.
 
 nlohmann::json stored(const std::string& path) {
@@ -20,12 +23,6 @@ nlohmann::json stored(const std::string& path) {
 
 void expect_near(double value, double expected, double relative, const std::string& what) {
   EXPECT_NEAR(value, expected, relative * std::abs(expected)) << what;
-}
-
-std::vector<DeviceId> first(int count) {
-  std::vector<DeviceId> devices;
-  for (int i = 0; i < count; ++i) devices.emplace_back(i);
-  return devices;
 }
 
 /// Bandwidth of a ring: of a lane of the cube mesh, of the whole link to a switch.

@@ -4,8 +4,6 @@
 namespace gabra::detail {
 namespace {
 
-constexpr Bytes gibibytes(std::int64_t amount) { return Bytes(amount << 30); }
-
 /// Shares of the peaks by class of arithmetic: Convolution, MatrixProduct, Normalization, Elementwise, Pooling,
 /// Embedding.
 using Efficiencies = std::array<Efficiency, kComputeClassCount>;

@@ -2,8 +2,13 @@
 #pragma once
 
 #include "gabra/cluster/device_kind.hpp"
+#include "gabra/core/units.hpp"
+
+#include <cstdint>
 
 namespace gabra::detail {
+
+constexpr Bytes gibibytes(std::int64_t amount) { return Bytes(amount << 30); }
 
 // Device kinds of the presets; every figure's source or fit stands in `source`.
 [[nodiscard]] DeviceKind v100_kind();

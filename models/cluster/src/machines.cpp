@@ -13,7 +13,6 @@ namespace {
 
 constexpr BytesPerSecond gigabytes_per_second(double amount) { return BytesPerSecond(amount * 1e9); }
 constexpr BytesPerSecond gigabits_per_second(double amount) { return BytesPerSecond(amount * 0.125e9); }
-constexpr Bytes gibibytes(std::int64_t amount) { return Bytes(amount << 30); }
 
 // What programs reach over a slot of 16 lanes, one direction: 0.8 of the wire's rate. Own choice.
 constexpr Cable kPcie3{.bandwidth = gigabytes_per_second(12.6), .latency = Seconds(2.5e-6)};
