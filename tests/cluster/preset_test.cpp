@@ -110,6 +110,9 @@ TEST(Presets, RefuseBadOptionsAllAtOnce) {
   EXPECT_EQ(fault_count("dgx1-v100:nodes=1000000"), 1U);
   EXPECT_EQ(fault_count("dgx1-v100:nodes=99999999999999999999"), 1U);
   EXPECT_EQ(fault_count("dgx1-v100:gpus=9"), 1U);
+  EXPECT_EQ(fault_count("workstation-cpu:gpus=64"), 0U);
+  EXPECT_EQ(fault_count("workstation-cpu:gpus=65"), 1U);
+  EXPECT_EQ(fault_count("workstation-cpu:gpus=64,nodes=17"), 1U);  // 1088 devices; 1024 are allowed
   EXPECT_EQ(fault_count("dgx1-v100:memory=16"), 1U);
   EXPECT_EQ(fault_count("dgx1-v100:memory=1GiB"), 1U);
   EXPECT_EQ(fault_count("dgx1-v100:fabric=0Gbit/s"), 1U);

@@ -225,8 +225,8 @@ const std::vector<Machine>& machines() {
        &cube_mesh},
       {"workstation-2", "2 x RTX 3090, PCIe 4.0", defaults(2, 10, rtx_3090_kind().memory), "1 network card",
        &workstation},
-      {"workstation-cpu", "two CPU processes of a small machine", defaults(2, 10, cpu_kind().memory), "1 network card",
-       &workstation_cpu}};
+      {"workstation-cpu", "CPU processes of a small machine", defaults(2, 10, cpu_kind().memory), "1 network card",
+       &workstation_cpu, 64}};
   return all;
 }
 

@@ -59,7 +59,7 @@ class OptionReader {
     if (name == "nodes") {
       set_integer(name, value, kMostPresetDevices / machine_.defaults.gpus, options_.nodes);
     } else if (name == "gpus") {
-      set_integer(name, value, machine_.defaults.gpus, options_.gpus);
+      set_integer(name, value, machine_.gpu_limit(), options_.gpus);
     } else if (name == "fabric") {
       if (const auto rate = positive(name, value, parse_bytes_per_second(value))) options_.fabric = *rate;
     } else {
@@ -114,7 +114,7 @@ ClusterPreset to_preset(const detail::Machine& machine) {
   return {machine.name,
           machine.summary,
           {fmt::format("nodes=machines joined by a fabric, 1 to {} (default 1)", kMostPresetDevices / defaults.gpus),
-           fmt::format("gpus=the first so many devices of each machine, 1 to {} (default {})", defaults.gpus,
+           fmt::format("gpus=the first so many devices of each machine, 1 to {} (default {})", machine.gpu_limit(),
                        defaults.gpus),
            fmt::format("fabric=rate of each network card, {} a machine (default {:g}Gbit/s)", machine.network,
                        defaults.fabric.value() / 0.125e9),
@@ -154,6 +154,9 @@ Cluster make_preset_cluster(std::string_view text) {
       if (!is_last) rest.remove_prefix(comma + 1);
     }
   }
+  if (const auto& chosen = reader.options(); chosen.nodes > kMostPresetDevices / chosen.gpus)
+    faults.add(reader.place(), fmt::format("nodes={} of {} devices", chosen.nodes, chosen.gpus),
+               fmt::format("at most {} devices in all", kMostPresetDevices));
   faults.throw_if_any();
   Cluster::Description description = machine->describe(*machine, reader.options());
   description.name = std::string(text);
