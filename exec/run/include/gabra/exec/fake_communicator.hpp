@@ -26,8 +26,9 @@ class FakeWorld {
   void set_fault(InstructionId at, Fault fault, double seconds = 0.0);
   void clear_faults();
 
- private:
   struct Shared;
+
+ private:
   std::shared_ptr<Shared> shared_;  // with the communicators
 };
 

@@ -6,6 +6,7 @@
 #include "gabra/plan/timeline.hpp"
 
 #include <span>
+#include <vector>
 
 namespace gabra::exec {
 
