@@ -22,28 +22,19 @@ struct Command {
 
 class CommandTree {
  public:
-  CommandTree(char** arguments, RunSimCommand run_sim_command) : arguments_(arguments), run_sim_(run_sim_command) {
-    app_.set_version_flag("--version", std::string("gabra ") + GABRA_VERSION);
+  CommandTree(char** arguments, const Executable& executable)
+      : arguments_(arguments),
+        run_sim_(executable.run_sim_command),
+        run_exec_(executable.run_exec_command),
+        app_("Searches, simulates, trains and explains placements of neural networks on several GPUs.",
+             executable.name) {
+    app_.set_version_flag("--version", executable.name + " " + GABRA_VERSION);
     app_.allow_extras();
     app_.get_formatter()->column_width(32);
     app_.footer("Exit status: 0 done, 2 bad input, 3 device or communication failure, 4 no feasible plan.");
-    add(app_, "optimize", "search the best plan for a network on a cluster", &add_optimize_flags,
-        sim(SimCommand::Optimize));
-    add(app_, "simulate", "predict one training step of a plan, or one collective", &add_simulate_flags,
-        sim(SimCommand::Simulate));
-    CLI::App* describe = app_.add_subcommand("describe", "show a network, a cluster, a plan or its program");
-    describe->allow_extras();
-    describe_ = describe;
-    add(*describe, "network", "layers and units with shapes and costs", &add_describe_network_flags,
-        &run_describe_network);
-    add(*describe, "cluster", "devices, links and bandwidths", &add_describe_cluster_flags,
-        [this](const FlagSet& flags) {
-          if (describe_cluster_needs_simulator(flags)) return run_sim_(SimCommand::DescribeCluster, flags, arguments_);
-          return run_describe_cluster(flags, nullptr, nullptr);
-        });
-    add(*describe, "plan", "stages, devices and memory", &add_describe_plan_flags, &run_describe_plan);
-    add(*describe, "program", "instructions of every device and stream", &add_describe_program_flags,
-        &run_describe_program);
+    if (run_sim_ != nullptr) add_sim_commands();
+    if (run_exec_ != nullptr) add_exec_commands();
+    add_describe_commands();
     add(app_, "zoo", "networks and clusters that are built in", &add_zoo_flags, &run_zoo);
   }
 
@@ -66,8 +57,44 @@ class CommandTree {
  private:
   using AddFlags = void (*)(FlagSet&);
 
+  void add_sim_commands() {
+    add(app_, "optimize", "search the best plan for a network on a cluster", &add_optimize_flags,
+        sim(SimCommand::Optimize));
+    add(app_, "simulate", "predict one training step of a plan, or one collective", &add_simulate_flags,
+        sim(SimCommand::Simulate));
+  }
+
+  void add_exec_commands() {
+    add(app_, "train", "train a network by a plan, one process for each device", &add_train_flags,
+        exec(ExecCommand::Train));
+    add(app_, "predict", "probabilities of scans by a trained network", &add_predict_flags, exec(ExecCommand::Predict));
+    add(app_, "explain", "where in a scan a trained network looks (Grad-CAM)", &add_explain_flags,
+        exec(ExecCommand::Explain));
+  }
+
+  void add_describe_commands() {
+    CLI::App* describe = app_.add_subcommand("describe", "show a network, a cluster, a plan or its program");
+    describe->allow_extras();
+    describe_ = describe;
+    add(*describe, "network", "layers and units with shapes and costs", &add_describe_network_flags,
+        &run_describe_network);
+    add(*describe, "cluster", "devices, links and bandwidths", &add_describe_cluster_flags,
+        [this](const FlagSet& flags) {
+          if (run_sim_ != nullptr && describe_cluster_needs_simulator(flags))
+            return run_sim_(SimCommand::DescribeCluster, flags, arguments_);
+          return run_describe_cluster(flags, nullptr, nullptr);
+        });
+    add(*describe, "plan", "stages, devices and memory", &add_describe_plan_flags, &run_describe_plan);
+    add(*describe, "program", "instructions of every device and stream", &add_describe_program_flags,
+        &run_describe_program);
+  }
+
   std::function<int(const FlagSet&)> sim(SimCommand command) {
     return [this, command](const FlagSet& flags) { return run_sim_(command, flags, arguments_); };
+  }
+
+  std::function<int(const FlagSet&)> exec(ExecCommand command) {
+    return [this, command](const FlagSet& flags) { return run_exec_(command, flags, arguments_); };
   }
 
   void add(CLI::App& parent, const std::string& name, const std::string& meaning, AddFlags add_flags,
@@ -133,7 +160,8 @@ class CommandTree {
 
   char** arguments_;
   RunSimCommand run_sim_;
-  CLI::App app_{"Searches, simulates and explains placements of neural networks on several GPUs.", "gabra"};
+  RunExecCommand run_exec_;
+  CLI::App app_;
   CLI::App* describe_ = nullptr;
   std::vector<Command> commands_;
 };
@@ -147,14 +175,15 @@ std::string printable(std::string text) {
 
 }  // namespace
 
-int run_application(int argument_count, char** arguments, RunSimCommand run_sim_command) {
+int run_application(int argument_count, char** arguments, const Executable& executable) {
   try {
-    CommandTree tree(arguments, run_sim_command);
+    CommandTree tree(arguments, executable);
     const int status = tree.run(argument_count);
     if (std::fflush(stdout) != 0) throw_input_error("stdout", "an output that cannot be written", "a writable output");
     return status;
   } catch (const InputError& error) {
-    for (const Fault& fault : error.faults()) fmt::print(stderr, "gabra: {}\n", printable(to_text(fault)));
+    if (executable.prints_input_faults)
+      for (const Fault& fault : error.faults()) fmt::print(stderr, "gabra: {}\n", printable(to_text(fault)));
     return kBadInput;
   } catch (const Error& error) {
     fmt::print(stderr, "gabra: {}\n", error.what());

@@ -15,8 +15,20 @@ enum ExitStatus { kDone = 0, kBadInput = 2, kDeviceFailure = 3, kNoFeasiblePlan 
 enum class SimCommand { Optimize, Simulate, DescribeCluster };
 using RunSimCommand = int (*)(SimCommand command, const FlagSet& flags, char** arguments);
 
+/// The commands that need LibTorch and MPI: `gabra` starts gabra-exec for them, one process for each device of a plan.
+enum class ExecCommand { Train, Predict, Explain };
+using RunExecCommand = int (*)(ExecCommand command, const FlagSet& flags, char** arguments);
+
+/// One of the programs gabra, gabra-sim, gabra-exec and what it can do; a null pointer leaves the commands out.
+struct Executable {
+  std::string name;
+  RunSimCommand run_sim_command = nullptr;
+  RunExecCommand run_exec_command = nullptr;
+  bool prints_input_faults = true;  ///< false for all ranks of a job but one: they find the same
+};
+
 /// Parses the command line, runs what it asks for and returns the exit status. Errors are printed on stderr.
-[[nodiscard]] int run_application(int argument_count, char** arguments, RunSimCommand run_sim_command);
+[[nodiscard]] int run_application(int argument_count, char** arguments, const Executable& executable);
 
 /// Writes `text` to stdout. Throws InputError when that fails (a full disk).
 void print_to_stdout(const std::string& text);

@@ -31,6 +31,10 @@ void add_describe_plan_flags(FlagSet& flags);
 void add_describe_program_flags(FlagSet& flags);
 [[nodiscard]] int run_describe_program(const FlagSet& flags);
 
+void add_train_flags(FlagSet& flags);
+void add_predict_flags(FlagSet& flags);
+void add_explain_flags(FlagSet& flags);
+
 void add_zoo_flags(FlagSet& flags);
 [[nodiscard]] int run_zoo(const FlagSet& flags);
 

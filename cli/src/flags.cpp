@@ -110,6 +110,15 @@ std::optional<double> FlagReader::positive_number(const std::string& name) {
   return std::nullopt;
 }
 
+std::optional<double> FlagReader::number(const std::string& name, Numbers range) {
+  const auto given = text(name);
+  if (!given) return std::nullopt;
+  const auto number = whole<double>(*given);
+  if (number && *number >= range.low && *number <= range.high) return number;
+  faults_.add(name, in_quotes(*given), fmt::format("a number from {} to {}", range.low, range.high));
+  return std::nullopt;
+}
+
 template <class T>
 std::optional<T> FlagReader::quantity(const std::string& name, Parsed<T> (*parse)(std::string_view),
                                       std::string_view allowed) {

@@ -70,6 +70,11 @@ class FlagReader {
   [[nodiscard]] std::optional<std::uint64_t> seed(const std::string& name);
   /// A finite number above 0.
   [[nodiscard]] std::optional<double> positive_number(const std::string& name);
+  struct Numbers {
+    double low, high;
+  };
+  /// A number of that range, both ends included.
+  [[nodiscard]] std::optional<double> number(const std::string& name, Numbers range);
   [[nodiscard]] std::optional<Bytes> bytes(const std::string& name);
   /// Sizes separated by commas, each above 0.
   [[nodiscard]] std::vector<Bytes> sizes(const std::string& name);

@@ -1,28 +1,37 @@
 // SPDX-License-Identifier: MIT
 #include "application.hpp"
-
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
+#include "beside.hpp"
+#include "launch.hpp"
+#include "train_job.hpp"
 
 namespace {
 
 using namespace gabra;
 
-/// Replaces this process by gabra-sim, which stands beside it, with the same arguments.
+/// Replaces this process by gabra-sim, with the same arguments.
 int start_simulator(cli::SimCommand, const cli::FlagSet&, char** arguments) {
-  std::error_code error;
-  const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::string program = (own.parent_path() / "gabra-sim").string();
-  execv(program.c_str(), arguments);
-  throw_input_error(program, std::string("a program that cannot be started: ") + std::strerror(errno),
-                    "gabra-sim beside gabra, where installing puts it");
+  cli::become_program_beside("gabra-sim", arguments);
+}
+
+/// Checks the flags, then starts the ranks of a training, or becomes gabra-exec.
+int start_executor(cli::ExecCommand command, const cli::FlagSet& flags, char** arguments) {
+  switch (command) {
+    case cli::ExecCommand::Train:
+      return cli::run_train_launcher(flags, arguments);
+    case cli::ExecCommand::Predict:
+      (void)cli::read_predict_job(flags);
+      break;
+    case cli::ExecCommand::Explain:
+      (void)cli::read_explain_job(flags);
+      break;
+  }
+  cli::become_program_beside("gabra-exec", arguments);
 }
 
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-  return gabra::cli::run_application(argument_count, arguments, &start_simulator);
+  return gabra::cli::run_application(
+      argument_count, arguments,
+      {.name = "gabra", .run_sim_command = &start_simulator, .run_exec_command = &start_executor});
 }

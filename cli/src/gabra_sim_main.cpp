@@ -24,5 +24,5 @@ int run_here(cli::SimCommand command, const cli::FlagSet& flags, char**) {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-  return gabra::cli::run_application(argument_count, arguments, &run_here);
+  return gabra::cli::run_application(argument_count, arguments, {.name = "gabra", .run_sim_command = &run_here});
 }
