@@ -23,6 +23,11 @@ add_library(gabra_torch INTERFACE)
 target_include_directories(gabra_torch SYSTEM INTERFACE "${GABRA_TORCH_INCLUDE}")
 target_link_libraries(gabra_torch INTERFACE "${GABRA_TORCH}" "${GABRA_TORCH_CPU}" "${GABRA_C10}" MPI::MPI_CXX)
 target_compile_definitions(gabra_torch INTERFACE OMPI_SKIP_MPICXX)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # libtorch.so exports parts of the standard library that it was built with, and its std::filesystem::remove_all()
+  # jumps to address 0: the system's libstdc++ must come first.
+  target_link_options(gabra_torch INTERFACE "LINKER:--push-state,--no-as-needed" -lstdc++ "LINKER:--pop-state")
+endif()
 
 if(GABRA_WITH_CUDA)
   find_package(CUDAToolkit QUIET)
