@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/core/check.hpp"
+#include "gabra/exec/checkpoint.hpp"
+#include "gabra/json/reader.hpp"
+#include "gabra/network/network_file.hpp"
+#include "gabra/plan/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace gabra::exec {
+namespace {
+
+json::Value embedded(const std::string& text) {
+  FaultList faults;
+  json::Value value = json::parse(text.empty() ? "null" : text, "embedded document", faults);
+  GABRA_CHECK(faults.empty(), "a document of our own writing must be JSON");
+  return value;
+}
+
+const std::vector<std::string> kPrecisions{"float32", "bfloat16"};
+const std::vector<std::string> kOptimizers{"sgd_momentum", "adamw"};
+
+json::Value to_value(const TrainingSettings& training) {
+  json::Value value{{"global_batch", training.global_batch},
+                    {"precision", to_text(training.precision)},
+                    {"optimizer", to_text(training.optimizer)}};
+  if (training.clip_norm) value["clip_norm"] = *training.clip_norm;
+  return value;
+}
+
+TrainingSettings read_training(json::ObjectReader& object) {
+  TrainingSettings training;
+  const json::Value* value = object.required("training");
+  if (value == nullptr) return training;
+  json::ObjectReader inner(*value, object.place_of("training"), object.faults());
+  training.global_batch = inner.integer("global_batch", json::kPositive);
+  training.precision = static_cast<Precision>(inner.choice("precision", kPrecisions));
+  training.optimizer = static_cast<Optimizer>(inner.choice("optimizer", kOptimizers));
+  if (inner.has("clip_norm")) training.clip_norm = inner.number("clip_norm");
+  inner.finish();
+  return training;
+}
+
+std::shared_ptr<const Network> read_network(json::ObjectReader& object) {
+  const json::Value* value = object.required("network");
+  if (value == nullptr) return nullptr;
+  try {
+    return std::make_shared<const Network>(parse_network(value->dump(), object.place_of("network").text()));
+  } catch (const InputError& error) {
+    for (const Fault& fault : error.faults()) object.faults().add(fault.where, fault.seen, fault.allowed);
+    return nullptr;
+  }
+}
+
+template <class Number>
+Number read_hexadecimal(json::ObjectReader& object, const std::string& key, std::size_t digits) {
+  const std::string text = object.text(key);
+  Number number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
+  if (text.size() != digits || error != std::errc() || end != text.data() + text.size())
+    object.faults().add(object.place_of(key).text(), in_quotes(text), fmt::format("{} hexadecimal digits", digits));
+  return number;
+}
+
+std::string read_document(json::ObjectReader& object, const std::string& key) {
+  const json::Value* value = object.required(key);
+  return value == nullptr ? "null" : value->dump();
+}
+
+}  // namespace
+
+std::string to_json_text(const CheckpointInfo& info) {
+  json::Value value{{"schema", "gabra/checkpoint/1"},
+                    {"step", info.step},
+                    {"epoch", info.epoch},
+                    {"step_of_epoch", info.step_of_epoch},
+                    {"seed", fmt::format("{:016x}", info.seed)},
+                    {"file", info.file},
+                    {"file_bytes", info.digest.bytes},
+                    {"crc32", fmt::format("{:08x}", info.digest.crc32)},
+                    {"training", to_value(info.training)},
+                    {"data", embedded(info.data)},
+                    {"measures", embedded(info.measures)},
+                    {"network_fingerprint", fmt::format("{:016x}", info.network->fingerprint())}};
+  value["network"] = embedded(gabra::to_json_text(*info.network));
+  return value.dump(1) + "\n";
+}
+
+CheckpointInfo parse_checkpoint(std::string_view json_text, const std::string& name) {
+  FaultList faults;
+  const json::Value value = json::parse(json_text, name, faults);
+  if (value.is_null()) faults.throw_if_any();
+  json::ObjectReader object(value, json::Place(name), faults);
+  json::check_schema(object, "checkpoint");
+  CheckpointInfo info;
+  info.step = object.integer("step", json::kNonNegative);
+  info.epoch = object.integer("epoch", json::kNonNegative);
+  info.step_of_epoch = object.integer("step_of_epoch", json::kNonNegative);
+  info.seed = read_hexadecimal<std::uint64_t>(object, "seed", 16);
+  info.file = object.text("file");
+  if (info.file.find('/') != std::string::npos)
+    faults.add(object.place_of("file").text(), in_quotes(info.file), "a name in the same folder");
+  info.digest.bytes = object.integer("file_bytes", json::kNonNegative);
+  info.digest.crc32 = read_hexadecimal<std::uint32_t>(object, "crc32", 8);
+  info.training = read_training(object);
+  info.data = read_document(object, "data");
+  info.measures = read_document(object, "measures");
+  const auto fingerprint = read_hexadecimal<std::uint64_t>(object, "network_fingerprint", 16);
+  info.network = read_network(object);
+  object.finish();
+  faults.throw_if_any();
+  if (info.network->fingerprint() != fingerprint)
+    faults.add(object.place_of("network").text(),
+               fmt::format("a network of the fingerprint {:016x}", info.network->fingerprint()),
+               fmt::format("that of the field network_fingerprint, {:016x}", fingerprint));
+  faults.throw_if_any();
+  return info;
+}
+
+}  // namespace gabra::exec
