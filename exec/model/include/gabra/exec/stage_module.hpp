@@ -40,11 +40,13 @@ class StageModule {
 
   // -- Forward. Tensors have the micro-batch as first dimension: [micro-batch, shape of the layer's output].
 
-  /// The network's input (all Input layers in order), where the stage reads it. Ids of tokens are Long.
+  /// The network's input (one for every Input layer in order; those that the stage does not read may be undefined).
+  /// Ids of tokens are Long; others are converted to the model's dtype.
   void put_network_input(std::int64_t micro_batch, std::vector<at::Tensor> inputs);
   /// A tensor made by another stage; `tensor` indexes Network::unit_tensors(). Not written to.
   void put_activation(std::int64_t micro_batch, std::int32_t tensor, at::Tensor value);
-  /// `keeps` false: what backward needs is dropped but for the stage's inputs; recompute() makes it again.
+  /// `keeps` false: what backward needs is dropped but for the stage's inputs; recompute() makes it again. Without
+  /// training the inputs go too. Throws InputError where batch norm has a single value per channel.
   void forward(std::int64_t micro_batch, bool keeps, const PassContext& pass);
   void recompute(std::int64_t micro_batch, const PassContext& pass);
   /// A tensor that leaves the stage, after forward(). The module drops its own reference on release_output() unless
@@ -61,11 +63,13 @@ class StageModule {
   at::Tensor loss(std::int64_t micro_batch, const at::Tensor& target, const at::Tensor& class_weights, double scale);
   /// The network's output of a forward() that was not followed by loss(); dropped on return.
   [[nodiscard]] at::Tensor take_network_output(std::int64_t micro_batch);
+  /// A gradient of the network's output in place of the loss's (Grad-CAM).
+  void put_output_gradient(std::int64_t micro_batch, at::Tensor value);
 
   // -- Backward.
 
-  /// The gradient of an output from the stage `reader`. Several readers' are added in the order of stages, whatever
-  /// the order of arrival.
+  /// The gradient of an output from the stage `reader`, handed over: it may be written to. Several readers' are added
+  /// from the last stage down, whatever the order of arrival, before those of readers in this stage.
   void put_gradient(std::int64_t micro_batch, std::int32_t tensor, StageId reader, at::Tensor value);
   /// Segment k of the backward covers the units of bucket k; -1 is the whole. Adds to the gradients of parameters.
   void backward(std::int64_t micro_batch, std::int32_t segment);
@@ -98,7 +102,9 @@ class StageModule {
   [[nodiscard]] std::vector<NamedTensor> buffers();  ///< running statistics
   /// "NAME/momentum", or "NAME/exp_avg" and "NAME/exp_avg_sq"; "NAME/master" in bfloat16.
   [[nodiscard]] std::vector<NamedTensor> optimizer_state();
-  /// Forgets everything in flight (after a fault).
+  /// To be called after parameters() were written to from outside: bfloat16 copies them to the master weights.
+  void parameters_changed();
+  /// Forgets everything in flight and the gradients and statistics of an unfinished step (after a fault).
   void reset();
 
  private:

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "kernel.hpp"
+#include "spatial.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/native/ConvUtils.h>
+
+#include <array>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+namespace gabra::exec {
+namespace {
+
+/// Convolution and transposed convolution of one to three dimensions.
+///
+/// float32 on the CPU always goes to oneDNN: LibTorch itself takes a path ten times as slow for a single sample of few
+/// channels or small volume, the usual case with MRI (ATen/native/Convolution.cpp, use_mkldnn).
+class ConvolutionKernel final : public LayerKernel {
+ public:
+  struct Shape {
+    std::vector<std::int64_t> stride, padding, dilation;
+    std::int64_t groups = 1;
+    bool is_transposed = false;
+  };
+
+  ConvolutionKernel(Shape shape, const KernelParts& parts)
+      : shape_(std::move(shape)),
+        weight_(parts.parameters[0]),
+        bias_(parts.parameters.size() > 1 ? &parts.parameters[1] : nullptr),
+        weight_view_(lifted(weight_.value)),
+        uses_onednn_(!shape_.is_transposed && parts.options.dtype == at::kFloat && parts.options.device.is_cpu()) {}
+
+  at::Tensor forward(std::span<Operand> inputs, const ForwardPass& /*pass*/, Saved& saved) override {
+    const at::Tensor& input = inputs[0].tensor;
+    saved.tensors = {input};
+    const at::Tensor x = lifted(input);
+    const std::optional<at::Tensor> bias = bias_ != nullptr ? std::optional(bias_->value) : std::nullopt;
+    const at::Tensor y =
+        uses_onednn_
+            ? at::mkldnn_convolution(x, weight_view_, bias, shape_.padding, shape_.stride, shape_.dilation,
+                                     shape_.groups)
+            : at::convolution(x, weight_view_, bias, shape_.stride, shape_.padding, shape_.dilation,
+                              shape_.is_transposed, std::vector<std::int64_t>(shape_.stride.size(), 0), shape_.groups);
+    return lowered(y, input.dim());
+  }
+
+  void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> input_gradients) override {
+    const at::Tensor input = std::move(saved.tensors[0]);
+    const at::Tensor x = lifted(input);
+    const at::Tensor g = lifted(gradient.contiguous());
+    at::Tensor input_gradient, weight_gradient, bias_gradient;
+    std::tie(input_gradient, weight_gradient, bias_gradient) =
+        uses_onednn_ ? backward_by_onednn(g, x) : backward_by_libtorch(g, x);
+    weight_.accumulate(weight_gradient);
+    if (bias_ != nullptr) bias_->accumulate(bias_gradient);
+    if (wants()) input_gradients[0] = lowered(input_gradient, input.dim());
+  }
+
+ private:
+  using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+
+  [[nodiscard]] Gradients backward_by_onednn(const at::Tensor& gradient, const at::Tensor& x) const {
+    // What LibTorch's own backward calls; it has no public name, and calling the stub itself does not link.
+    return at::native::mkldnn_convolution_backward_stub_DECLARE_DISPATCH_type::DEFAULT(
+        x, gradient, weight_view_, shape_.padding, shape_.stride, shape_.dilation, shape_.groups,
+        {wants(), true, bias_ != nullptr});
+  }
+  [[nodiscard]] Gradients backward_by_libtorch(const at::Tensor& gradient, const at::Tensor& x) const {
+    const std::vector<std::int64_t> bias_sizes{gradient.size(1)};
+    return at::convolution_backward(gradient, x, weight_view_, at::OptionalIntArrayRef(bias_sizes), shape_.stride,
+                                    shape_.padding, shape_.dilation, shape_.is_transposed,
+                                    std::vector<std::int64_t>(shape_.stride.size(), 0), shape_.groups,
+                                    {wants(), true, bias_ != nullptr});
+  }
+
+  Shape shape_;
+  Parameter& weight_;
+  Parameter* bias_;
+  at::Tensor weight_view_;
+  bool uses_onednn_;
+};
+
+}  // namespace
+
+KernelPointer make_kernel(const Convolution& layer, const KernelParts& parts) {
+  ConvolutionKernel::Shape shape{lifted(layer.stride, 1), lifted(layer.padding, 0), lifted(layer.dilation, 1),
+                                 layer.groups, false};
+  return std::make_unique<ConvolutionKernel>(std::move(shape), parts);
+}
+
+KernelPointer make_kernel(const TransposedConvolution& layer, const KernelParts& parts) {
+  ConvolutionKernel::Shape shape{lifted(layer.stride, 1), lifted(layer.padding, 0),
+                                 lifted(std::vector<std::int64_t>(layer.stride.size(), 1), 1), 1, true};
+  return std::make_unique<ConvolutionKernel>(std::move(shape), parts);
+}
+
+}  // namespace gabra::exec

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/core/error.hpp"
+#include "kernel.hpp"
+
+#include <ATen/ATen.h>
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+namespace gabra::exec {
+namespace {
+
+/// Training: normalises with the micro-batch's mean and biased variance, and adds mean and unbiased variance to the
+/// pending statistics with the weight that sequential training would leave them. Evaluation: running statistics.
+class BatchNormKernel final : public LayerKernel {
+ public:
+  BatchNormKernel(const BatchNorm& layer, const KernelParts& parts)
+      : epsilon_(layer.epsilon),
+        name_(parts.network.layer(parts.layer).name),
+        weight_(parts.parameters[0]),
+        bias_(parts.parameters[1]),
+        statistics_(*parts.statistics),
+        state_(parts.state) {}
+
+  at::Tensor forward(std::span<Operand> inputs, const ForwardPass& pass, Saved& saved) override {
+    const at::Tensor& x = inputs[0].tensor;
+    saved.is_training = pass.context.is_training;
+    if (!pass.context.is_training) {
+      saved.tensors = {x};
+      return std::get<0>(at::native_batch_norm(x, wide(weight_), wide(bias_), statistics_.running_mean,
+                                               statistics_.running_var, false, 0.0, epsilon_));
+    }
+    if (x.numel() == x.size(1))
+      throw_input_error(name_, "one value per channel in a micro-batch",
+                        "more samples or positions: its variance is not defined");
+    // With momentum 1 what LibTorch keeps as running statistics are the micro-batch's mean and unbiased variance.
+    const at::Tensor mean = at::zeros_like(statistics_.running_mean);
+    const at::Tensor variance = at::zeros_like(statistics_.running_var);
+    auto [y, saved_mean, saved_scale] =
+        at::native_batch_norm(x, wide(weight_), wide(bias_), mean, variance, true, 1.0, epsilon_);
+    if (pass.context.updates_statistics) {
+      const auto later = static_cast<double>(state_.micro_batches() - 1 - pass.micro_batch);
+      const double share = statistics_.momentum * std::pow(1.0 - statistics_.momentum, later);
+      statistics_.pending_mean.add_(mean, share);
+      statistics_.pending_var.add_(variance, share);
+    }
+    saved.tensors = {x, saved_mean, saved_scale};
+    return y;
+  }
+
+  void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> input_gradients) override {
+    const at::Tensor none;
+    const bool trains = saved.is_training;
+    const at::Tensor x = std::move(saved.tensors[0]);
+    auto [input_gradient, weight_gradient, bias_gradient] = at::native_batch_norm_backward(
+        gradient, x, wide(weight_), statistics_.running_mean, statistics_.running_var, trains ? saved.tensors[1] : none,
+        trains ? saved.tensors[2] : none, trains, epsilon_, {wants(), true, true});
+    weight_.accumulate(weight_gradient);
+    bias_.accumulate(bias_gradient);
+    if (wants()) input_gradients[0] = std::move(input_gradient);
+  }
+
+ private:
+  /// Parameters in the precision of the statistics, as LibTorch wants them for bfloat16 inputs.
+  [[nodiscard]] at::Tensor wide(const Parameter& parameter) const {
+    return parameter.value.to(statistics_.running_mean.scalar_type());
+  }
+
+  double epsilon_;
+  std::string name_;
+  Parameter& weight_;
+  Parameter& bias_;
+  BatchStatistics& statistics_;
+  const FlatState& state_;
+};
+
+class LayerNormKernel final : public LayerKernel {
+ public:
+  LayerNormKernel(const LayerNorm& layer, const KernelParts& parts)
+      : epsilon_(layer.epsilon), weight_(parts.parameters[0]), bias_(parts.parameters[1]) {}
+
+  at::Tensor forward(std::span<Operand> inputs, const ForwardPass& /*pass*/, Saved& saved) override {
+    const at::Tensor& x = inputs[0].tensor;
+    auto [y, mean, scale] = at::native_layer_norm(x, {x.size(-1)}, weight_.value, bias_.value, epsilon_);
+    saved.tensors = {x, mean, scale};
+    return y;
+  }
+  void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> input_gradients) override {
+    const at::Tensor x = std::move(saved.tensors[0]);
+    auto [input_gradient, weight_gradient, bias_gradient] =
+        at::native_layer_norm_backward(gradient, x, {x.size(-1)}, saved.tensors[1], saved.tensors[2], weight_.value,
+                                       bias_.value, {wants(), true, true});
+    weight_.accumulate(weight_gradient);
+    bias_.accumulate(bias_gradient);
+    if (wants()) input_gradients[0] = std::move(input_gradient);
+  }
+
+ private:
+  double epsilon_;
+  Parameter& weight_;
+  Parameter& bias_;
+};
+
+}  // namespace
+
+KernelPointer make_kernel(const BatchNorm& layer, const KernelParts& parts) {
+  return std::make_unique<BatchNormKernel>(layer, parts);
+}
+KernelPointer make_kernel(const LayerNorm& layer, const KernelParts& parts) {
+  return std::make_unique<LayerNormKernel>(layer, parts);
+}
+
+}  // namespace gabra::exec

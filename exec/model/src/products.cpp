@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "kernel.hpp"
+#include "product.hpp"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+namespace gabra::exec {
+
+at::Tensor affine(const at::Tensor& rows, const Parameter& weight, const Parameter* bias) {
+  return bias != nullptr ? at::addmm(bias->value, rows, weight.value.t()) : at::mm(rows, weight.value.t());
+}
+
+void affine_backward(const at::Tensor& gradient, const at::Tensor& rows, Parameter& weight, Parameter* bias) {
+  const double beta = weight.take_beta();
+  weight.gradient.addmm_(gradient.t(), rows, beta);
+  if (bias != nullptr) bias->accumulate(gradient.sum(0));
+}
+
+namespace {
+
+class LinearKernel final : public LayerKernel {
+ public:
+  explicit LinearKernel(const KernelParts& parts)
+      : weight_(parts.parameters[0]), bias_(parts.parameters.size() > 1 ? &parts.parameters[1] : nullptr) {}
+
+  at::Tensor forward(std::span<Operand> inputs, const ForwardPass& /*pass*/, Saved& saved) override {
+    const at::Tensor& x = inputs[0].tensor;
+    saved.tensors = {x};
+    std::vector<std::int64_t> sizes = x.sizes().vec();
+    sizes.back() = weight_.value.size(0);
+    return affine(x.flatten(0, -2), weight_, bias_).view(sizes);
+  }
+  void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> input_gradients) override {
+    const at::Tensor x = std::move(saved.tensors[0]);
+    const at::Tensor rows = gradient.flatten(0, -2);
+    affine_backward(rows, x.flatten(0, -2), weight_, bias_);
+    if (wants()) input_gradients[0] = at::mm(rows, weight_.value).view(x.sizes());
+  }
+
+ private:
+  Parameter& weight_;
+  Parameter* bias_;
+};
+
+class EmbeddingKernel final : public LayerKernel {
+ public:
+  explicit EmbeddingKernel(const KernelParts& parts) : token_(parts.parameters[0]), position_(parts.parameters[1]) {}
+
+  at::Tensor forward(std::span<Operand> inputs, const ForwardPass& /*pass*/, Saved& saved) override {
+    const at::Tensor& ids = inputs[0].tensor;
+    saved.tensors = {ids};
+    return at::embedding(token_.value, ids).add_(position_.value.narrow(0, 0, ids.size(1)));
+  }
+  void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> /*input_gradients*/) override {
+    const at::Tensor ids = std::move(saved.tensors[0]);
+    token_.settle();
+    token_.gradient.index_add_(0, ids.flatten(), gradient.flatten(0, 1));
+    position_.settle();
+    position_.gradient.narrow(0, 0, ids.size(1)).add_(gradient.sum(0));
+  }
+
+ private:
+  Parameter& token_;
+  Parameter& position_;
+};
+
+}  // namespace
+
+KernelPointer make_kernel(const Linear& /*layer*/, const KernelParts& parts) {
+  return std::make_unique<LinearKernel>(parts);
+}
+KernelPointer make_kernel(const Embedding& /*layer*/, const KernelParts& parts) {
+  return std::make_unique<EmbeddingKernel>(parts);
+}
+
+}  // namespace gabra::exec
