@@ -33,6 +33,7 @@ struct Interpreter::Impl {
   void submit(InstructionId id);
   void compute(InstructionId id);
   void load(InstructionId id);
+  [[nodiscard]] at::Tensor on_device(at::Tensor host) const;
   void forward(const Instruction& one, const ComputeRoutes& routes);
   void hand_out(const Instruction& one, const ComputeRoutes& routes);
   void loss(const Instruction& one);
@@ -144,12 +145,18 @@ void Interpreter::Impl::compute(InstructionId id) {
 void Interpreter::Impl::load(InstructionId id) {
   std::vector<at::Tensor> inputs = parts.batches.inputs(update_options.step - 1, at(id).micro_batch);
   for (at::Tensor& input : inputs) {
-    constexpr bool kAsynchronous = true;
     if (!input.defined()) continue;
-    input = input.to(parts.model.device, input.is_floating_point() ? parts.model.dtype : input.scalar_type(),
-                     kAsynchronous);
+    const auto type = input.is_floating_point() ? parts.model.dtype : input.scalar_type();
+    input = on_device(std::move(input)).to(type);
   }
   loaded[id.index()] = std::move(inputs);
+}
+
+/// From pinned memory, so that the host does not wait for the copy.
+at::Tensor Interpreter::Impl::on_device(at::Tensor host) const {
+  if (parts.model.device.is_cpu() || !host.is_cpu()) return host;
+  constexpr bool kAsynchronous = true;
+  return (host.is_pinned() ? host : host.pin_memory()).to(parts.model.device, host.scalar_type(), kAsynchronous);
 }
 
 void Interpreter::Impl::forward(const Instruction& one, const ComputeRoutes& linked) {

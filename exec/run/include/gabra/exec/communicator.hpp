@@ -56,6 +56,8 @@ class Communicator {
   /// Prepares what `program` needs (communicators of its groups and pairs). Collective over all ranks.
   virtual void prepare(const Program& program) = 0;
   [[nodiscard]] virtual std::unique_ptr<Pending> start(const TransferRequest& request) = 0;
+  /// Throws DeviceError if something failed behind start(): on CUDA, where test() says nothing.
+  virtual void check_health() {}
 };
 
 }  // namespace gabra::exec
