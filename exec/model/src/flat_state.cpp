@@ -144,7 +144,7 @@ at::Tensor FlatState::squared_gradient_norm() {
   at::Tensor sum = at::zeros({}, buckets_[0].gradients.options().dtype(at::kDouble));
   for (const Bucket& bucket : buckets_)
     for (const at::Tensor& part : bucket.gradients.split(kChunk))
-      if (part.numel() > 0) sum.add_(part.to(at::kDouble).square_().sum());
+      if (part.numel() > 0) sum.add_(part.to(at::kDouble).square().sum());
   return sum;
 }
 

@@ -10,10 +10,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <limits>
 #include <numeric>
+#include <thread>
 
 namespace gabra::exec {
 
@@ -56,7 +58,18 @@ MpiWorld::~MpiWorld() {
   if (std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
 }
 
-void MpiWorld::barrier() const { check_mpi(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier"); }
+void MpiWorld::barrier() const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibarrier(MPI_COMM_WORLD, &request), "MPI_Ibarrier");
+  const double begin = monotonic_seconds();
+  int is_done = 0;
+  while (is_done == 0) {
+    check_mpi(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Test");
+    constexpr double kEagerSeconds = 1e-3;
+    if (is_done == 0 && monotonic_seconds() - begin > kEagerSeconds)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
 
 std::string MpiWorld::broadcast(std::string_view bytes, int root) const {
   std::int64_t size = static_cast<std::int64_t>(bytes.size());

@@ -23,7 +23,7 @@ class MpiWorld {
   [[nodiscard]] int size() const { return size_; }
   [[nodiscard]] int local_rank() const { return local_rank_; }  ///< among the ranks of this machine
 
-  void barrier() const;
+  void barrier() const;  ///< leaves the core to others while it waits
   /// `bytes` of `root`, on every rank.
   [[nodiscard]] std::string broadcast(std::string_view bytes, int root = 0) const;
   /// Every rank's `bytes` by rank, at `root`; empty elsewhere.
