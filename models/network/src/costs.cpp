@@ -16,6 +16,9 @@
 //
 //  kind                   forward flops                 backward flops      forward moved    backward moved     saved
 //  convolution            2 Cin/g K O (+ O bias)        2 x (1 x) forward   I + O            2 I + 2 O (I + O)  input
+//                         weights copied into the library's layout: one copy in the forward, and in the backward one
+//                         and the gradient before it is added; five in all in 3-D where the last dimension is at most
+//                         2 (measured with the oneDNN of LibTorch 2.11)
 //  transposed_convolution 2 Cout K I (+ O bias)         2 x (1 x) forward   I + O            2 I + 2 O (I + O)  input
 //  batch_norm             7 O (3 statistics, 4 scale)   10 O                3 O              5 O                input
 //  layer_norm             7 O                           10 O                2 O              3 O                input,
@@ -71,6 +74,7 @@ class CostRules {
     const std::int64_t fan_in = bounded({product(a.kernel), input()[0] / a.groups});
     LayerCosts costs = product_layer(2.0 * real(fan_in) * real(out_), a.bias);
     costs.parameters = bounded({a.out_channels, fan_in}) + (a.bias ? a.out_channels : 0);
+    copy_weights(costs, bounded({a.out_channels, fan_in}));
     costs.rows = real(out_ / a.out_channels);
     costs.compute_class = ComputeClass::Convolution;
     return costs;
@@ -79,6 +83,7 @@ class CostRules {
     const std::int64_t fan_out = bounded({product(a.kernel), a.out_channels});
     LayerCosts costs = product_layer(2.0 * real(fan_out) * real(in_), a.bias);
     costs.parameters = bounded({input()[0], fan_out}) + (a.bias ? a.out_channels : 0);
+    copy_weights(costs, bounded({input()[0], fan_out}));
     costs.rows = real(in_ / input()[0]);
     costs.compute_class = ComputeClass::Convolution;
     return costs;
@@ -227,6 +232,12 @@ class CostRules {
     costs.forward_kernels = has_bias ? 2 : 1;
     costs.backward_kernels = passes + (has_bias ? 1 : 0);
     return costs;
+  }
+
+  void copy_weights(LayerCosts& costs, std::int64_t weights) {
+    costs.forward_copy_elements = weights;
+    costs.backward_copy_elements =
+        bounded({weights, context_.output.size() == 4 && context_.output.back() <= 2 ? 5 : 2});
   }
 
   const CostContext& context_;

@@ -124,6 +124,8 @@ UnitCosts sum_layers(std::span<const Layer> layers) {
     sum.buffers += layer.costs.buffers;
     sum.saved_elements += layer.costs.saved_internal_elements;
     sum.saved_bytes += layer.costs.saved_internal_bytes;
+    sum.forward_copy_elements = std::max(sum.forward_copy_elements, layer.costs.forward_copy_elements);
+    sum.backward_copy_elements = std::max(sum.backward_copy_elements, layer.costs.backward_copy_elements);
     sum.has_batch_norm |= std::holds_alternative<BatchNorm>(layer.attributes);
   }
   return sum;

@@ -13,6 +13,17 @@ constexpr double kUpdateKernels = 1.0;
 /// Times the weights are touched by a backward: read for the input gradient, gradient read and written.
 constexpr double kBackwardWeightPasses = 3.0;
 
+/// Keeps what may be the largest for some size of micro-batch.
+void add_workspace(std::vector<Workspace>& workspaces, Workspace added) {
+  const auto covers = [](const Workspace& a, const Workspace& b) {
+    return a.per_sample >= b.per_sample && a.fixed >= b.fixed;
+  };
+  for (const Workspace& one : workspaces)
+    if (covers(one, added)) return;
+  std::erase_if(workspaces, [&](const Workspace& one) { return covers(added, one); });
+  workspaces.push_back(added);
+}
+
 bool is_input(const Layer& layer) { return std::holds_alternative<Input>(layer.attributes); }
 
 struct LayerTimes {
@@ -140,6 +151,12 @@ std::int64_t CostModel::buffers(std::int32_t first, std::int32_t end) const {
   return buffer_sums_[static_cast<std::size_t>(end)] - buffer_sums_[static_cast<std::size_t>(first)];
 }
 
+Bytes largest(const std::vector<Workspace>& workspaces, std::int64_t micro_batch) {
+  Bytes result(0);
+  for (const Workspace& one : workspaces) result = std::max(result, one.per_sample * micro_batch + one.fixed);
+  return result;
+}
+
 const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
   const Network& network = *problem_.network;
   std::optional<SpanSizes>& cached =
@@ -147,23 +164,21 @@ const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
   if (cached) return *cached;
   const std::int64_t element = bytes_per_element(problem_.training.precision);
   SpanSizes sizes;
-  std::int64_t kept = 0;
-  std::int64_t fixed = 0;
-  for (auto u = static_cast<std::size_t>(first); u < static_cast<std::size_t>(end); ++u) {
+  std::vector<std::int64_t> saved(network.unit_count());  // bytes per sample, by the unit that makes them
+  for (const UnitTensor& tensor : network.unit_tensors())
+    if (is_saved_within(tensor, first, end)) saved[tensor.producer.index()] += tensor.elements * element;
+  // While a unit computes, what later units save is not there yet, or no more.
+  for (auto u = static_cast<std::size_t>(end); u-- > static_cast<std::size_t>(first);) {
     const UnitCosts& costs = network.unit_costs()[u];
-    kept += costs.saved_elements;
-    fixed += costs.saved_bytes;
-    const std::int64_t forward = costs.peak_extra_elements * element;
-    sizes.forward_workspace = std::max(sizes.forward_workspace, Bytes(forward));
+    const Bytes forward(costs.peak_extra_elements * element);
+    add_workspace(sizes.forward_workspaces, {forward - sizes.saved, Bytes(costs.forward_copy_elements * element)});
     // A backward also holds the gradient of a layer's output and of its input.
-    sizes.backward_workspace = std::max(sizes.backward_workspace, Bytes(forward + 2 * largest_output_[u] * element));
+    add_workspace(sizes.backward_workspaces, {forward + Bytes(2 * largest_output_[u] * element) - sizes.saved,
+                                              Bytes(costs.backward_copy_elements * element)});
+    sizes.saved += Bytes(saved[u] + costs.saved_elements * element + costs.saved_bytes);
     sizes.input += Bytes(input_uses_[u].elements * element);
     sizes.is_input_saved = sizes.is_input_saved || input_uses_[u].is_saved;
   }
-  for (const UnitTensor& tensor : network.unit_tensors())
-    if (tensor.producer.value() >= first && tensor.producer.value() < end && is_saved_within(tensor, first, end))
-      kept += tensor.elements;
-  sizes.saved = Bytes(kept * element + fixed);
   cached = sizes;
   return *cached;
 }

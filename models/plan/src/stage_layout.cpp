@@ -106,8 +106,8 @@ PlanLayout lay_out(CostModel& costs, const Plan& plan) {
     result.limit = limit_of(plan, s);
     const SpanSizes& sizes = costs.sizes(stage.first_unit, stage.end_unit);
     result.saved = sizes.saved * micro_batch;
-    result.forward_workspace = sizes.forward_workspace * micro_batch;
-    result.backward_workspace = sizes.backward_workspace * micro_batch;
+    result.forward_workspace = largest(sizes.forward_workspaces, micro_batch);
+    result.backward_workspace = largest(sizes.backward_workspaces, micro_batch);
     result.input = sizes.input * micro_batch;
     result.is_input_saved = sizes.is_input_saved;
   }

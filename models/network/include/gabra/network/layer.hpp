@@ -119,6 +119,10 @@ struct LayerCosts {
   bool saves_output = false;              ///< backward needs the layer's output
   bool is_in_place = false;               ///< writes its output over its input's memory
   std::int64_t workspace_elements = 0;    ///< alive only while the layer computes
+  /// Copies of weights and of their gradient in the library's own layout, alive only while the layer computes, however
+  /// many samples there are.
+  std::int64_t forward_copy_elements = 0;
+  std::int64_t backward_copy_elements = 0;
   /// Independent rows of the layer's product for one sample (output positions, tokens): efficiency saturates with them.
   double rows = 1.0;
   int forward_kernels = 1;  ///< device operations launched by the host

@@ -49,6 +49,8 @@ struct UnitCosts {
   /// Largest transient need while the unit computes, forward or backward: workspace, tensors that are not saved, and
   /// gradients of tensors that do not leave the unit.
   std::int64_t peak_extra_elements = 0;
+  std::int64_t forward_copy_elements = 0;  ///< of the layer with the most
+  std::int64_t backward_copy_elements = 0;
   bool has_batch_norm = false;
 };
 

@@ -19,13 +19,20 @@ struct SpanSeconds {
   Seconds backward;
 };
 
+/// What a unit needs only while it computes, beyond all that its span saves.
+struct Workspace {
+  Bytes per_sample;  ///< less what later units save, which is not there then; may be below 0
+  Bytes fixed;  ///< however many samples there are
+};
+/// The largest need for a micro-batch of so many samples.
+[[nodiscard]] Bytes largest(const std::vector<Workspace>& workspaces, std::int64_t micro_batch);
+
 /// Memory of a span of units for one sample.
 struct SpanSizes {
   Bytes saved;  ///< tensors made in the span and kept from forward to backward
   Bytes input;  ///< of the network's input, where the span reads it
   bool is_input_saved = false;
-  Bytes forward_workspace;  ///< largest transient need of a unit
-  Bytes backward_workspace;
+  std::vector<Workspace> forward_workspaces, backward_workspaces;  ///< of the units that need most of either part
 };
 
 /// Whether units [first, end) keep `tensor` for their backward, as its producer or as a consumer.

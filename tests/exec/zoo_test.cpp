@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Every network of the zoo trains, in the memory that the Program predicts.
+#include "gabra/network/zoo.hpp"
+#include "gabra/cluster/presets.hpp"
+#include "gabra/exec/cpu_device.hpp"
+#include "gabra/exec/fake_communicator.hpp"
+#include "gabra/exec/interpreter.hpp"
+#include "gabra/exec/tensor_memory.hpp"
+#include "gabra/plan/compiler.hpp"
+#include "support/random_batch.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+namespace gabra::exec {
+namespace {
+
+struct ZooCase {
+  const char* network;
+  std::int64_t global_batch;
+  std::int64_t micro_batches;
+};
+
+/// One of each entry, at sizes that take seconds at most.
+constexpr std::array kCases{ZooCase{"3d-resattnet-18:width=16,input=1x48x48x48", 4, 2},
+                            ZooCase{"3d-resattnet-34:width=8,input=1x32x32x32", 4, 2},
+                            ZooCase{"3d-resnet-18:width=16,input=1x64x64x64", 4, 2},
+                            ZooCase{"3d-resnet-34:width=8,input=1x32x32x32", 4, 2},
+                            ZooCase{"alexnet:width=16,input=3x64x64,classes=10", 8, 2},
+                            ZooCase{"gpt:hidden=128,layers=2,heads=4,sequence=128,vocabulary=1000", 4, 2},
+                            ZooCase{"resnet-101:width=8,input=3x64x64,classes=10", 4, 2},
+                            ZooCase{"resnet-18:width=16,input=3x64x64,classes=10", 8, 2},
+                            ZooCase{"resnet-50:width=8,input=3x64x64,classes=10", 4, 2},
+                            ZooCase{"unet-3d:width=8,input=1x32x32x32", 2, 2},
+                            ZooCase{"vgg-16:width=8,input=3x64x64,classes=10", 8, 2}};
+
+/// The same samples in every step.
+class FixedBatches final : public BatchSource {
+ public:
+  explicit FixedBatches(RandomBatch batch) : batch_(std::move(batch)) {}
+  std::vector<at::Tensor> inputs(std::int64_t, std::int64_t micro_batch) override {
+    return batch_.inputs.at(static_cast<std::size_t>(micro_batch));
+  }
+  at::Tensor target(std::int64_t, std::int64_t micro_batch) override {
+    return batch_.targets.at(static_cast<std::size_t>(micro_batch));
+  }
+
+ private:
+  RandomBatch batch_;
+};
+
+class ZooTraining : public testing::TestWithParam<ZooCase> {};
+
+TEST_P(ZooTraining, LossFallsWithinThePredictedMemory) {
+  TensorMemory::install();
+  const ZooCase& zoo_case = GetParam();
+  Problem problem;
+  problem.network = std::make_shared<Network>(make_zoo_network(zoo_case.network));
+  problem.cluster = std::make_shared<Cluster>(make_preset_cluster("workstation-cpu"));
+  problem.training.global_batch = zoo_case.global_batch;
+  Plan plan;
+  plan.micro_batches = zoo_case.micro_batches;
+  plan.stages = {{0, static_cast<std::int32_t>(problem.network->unit_count()), {DeviceId(0)}}};
+  Compiler compiler(problem);
+  const auto compiled = compiler.compile(plan);
+  const auto& program = std::get<Program>(compiled);
+  FakeWorld world(1);
+  const auto communicator = world.communicator(0);
+  const auto device = make_cpu_device(program, *communicator);
+  FixedBatches batches(
+      make_random_batch(*problem.network, plan.micro_batches, zoo_case.global_batch / zoo_case.micro_batches, 1));
+  const Bytes before = TensorMemory::in_use();
+  Interpreter interpreter(program, {problem.network, problem.training, *device, *communicator, batches, {}, {}});
+  UpdateOptions update{.learning_rate = 0.01};
+  const double first = interpreter.run_step(update).loss;
+  device->reset_peak();
+  double last = 0.0;
+  for (update.step = 2; update.step <= 6; ++update.step) last = interpreter.run_step(update).loss;
+  EXPECT_TRUE(std::isfinite(first));
+  EXPECT_LT(last, first);
+  const auto measured = static_cast<double>((device->peak_memory() - before).value());
+  const auto predicted = static_cast<double>(program.peak_memory.at(0).value());
+  EXPECT_NEAR(predicted / measured, 1.0, 0.1);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ZooTraining, testing::ValuesIn(kCases));
+
+TEST(Zoo, EveryEntryIsTrained) {
+  std::set<std::string> trained;
+  for (const ZooCase& zoo_case : kCases)
+    trained.insert(std::string(zoo_case.network).substr(0, std::string(zoo_case.network).find(':')));
+  for (const ZooEntry& entry : network_zoo()) EXPECT_EQ(trained.count(entry.name), 1U) << entry.name;
+}
+
+}  // namespace
+}  // namespace gabra::exec
