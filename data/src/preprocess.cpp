@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::uint64_t kAugmentationStream = 0x6175676d656e74;  // "augment": apart from other uses of the seed
 
+/// What resampling by splines leaves outside a masked brain is background too.
+constexpr float kBackground = 1e-6F;
+
 /// One output position as a weighted sum of source positions first, first + 1, ...; none outside the source.
 struct Taps {
   std::size_t first = 0;
@@ -114,8 +117,12 @@ Volume resample(const Volume& volume, const Extent& extent, double voxel_mm) {
 }
 
 bool normalize(std::span<float> voxels, const PreprocessSettings& settings) {
+  float largest = 0.0F;
+  for (const float voxel : voxels) largest = std::max(largest, std::abs(voxel));
+  const float least = largest * kBackground;
   std::vector<float> foreground;
-  std::copy_if(voxels.begin(), voxels.end(), std::back_inserter(foreground), [](float v) { return v != 0.0F; });
+  std::copy_if(voxels.begin(), voxels.end(), std::back_inserter(foreground),
+               [&](float voxel) { return std::abs(voxel) > least; });
   if (foreground.empty()) return false;
   const float low = percentile(foreground, settings.low_percentile);
   const float high = percentile(foreground, settings.high_percentile);
@@ -129,9 +136,10 @@ bool normalize(std::span<float> voxels, const PreprocessSettings& settings) {
   }
   const double deviation = std::sqrt(squares / static_cast<double>(foreground.size()));
   if (!std::isfinite(deviation) || deviation <= 1e-6 * std::abs(mean) || deviation == 0.0) return false;
-  for (float& voxel : voxels)
-    if (voxel != 0.0F)
-      voxel = static_cast<float>((static_cast<double>(std::clamp(voxel, low, high)) - mean) / deviation);
+  for (float& voxel : voxels) {
+    const double inside = (static_cast<double>(std::clamp(voxel, low, high)) - mean) / deviation;
+    voxel = std::abs(voxel) > least ? static_cast<float>(inside) : 0.0F;
+  }
   return true;
 }
 

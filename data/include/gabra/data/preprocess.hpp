@@ -22,8 +22,9 @@ struct PreprocessSettings {
 /// (anti-aliasing). Outside the field of view: 0. The affine follows.
 [[nodiscard]] Volume resample(const Volume& volume, const Extent& extent, double voxel_mm);
 
-/// Foreground = voxels that are not 0. Cut off at the foreground's percentiles, then mean 0 and deviation 1 in the
-/// foreground; the rest stays 0. Returns false, voxels unchanged, if the foreground has no spread.
+/// Foreground = voxels that are not 0 (above a millionth of the largest). Cut off at the foreground's percentiles, then
+/// mean 0 and deviation 1 in the foreground; the rest stays 0. Returns false, voxels unchanged, if the foreground has
+/// no spread.
 [[nodiscard]] bool normalize(std::span<float> voxels, const PreprocessSettings& settings);
 
 /// resample(), then normalize(). `place` names the scan in the InputError for a scan without spread.

@@ -23,7 +23,7 @@ inline constexpr std::int64_t kFewestVoxelsPerAxis = 4;
 struct Volume {
   Extent extent{};
   Affine affine{};
-  std::vector<float> voxels;
+  std::vector<float> voxels{};
 };
 
 [[nodiscard]] constexpr std::int64_t voxel_count(const Extent& extent) { return extent[0] * extent[1] * extent[2]; }
