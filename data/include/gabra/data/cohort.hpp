@@ -51,7 +51,7 @@ struct LeftOut {
 };
 
 struct CohortOptions {
-  std::string directory;
+  std::string directory{};
   std::string task = "ad-nc";
   std::vector<std::string> classes{};  ///< instead of the task's
   std::string sessions = "first";      ///< "first", "all", or a session's name with or without "ses-"
@@ -60,7 +60,7 @@ struct CohortOptions {
 
 /// The people of a BIDS-like folder who belong to a task, ordered by id.
 struct Cohort {
-  std::string directory;
+  std::string directory{};
   Task task;
   std::vector<Subject> subjects{};
   std::vector<LeftOut> bad{};                          ///< with skips_bad: left out for faults

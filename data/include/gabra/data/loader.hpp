@@ -46,8 +46,8 @@ struct LoaderOptions {
   std::int64_t micro_batch = 1;  ///< samples; divides global_batch
   bool shuffles = true;          ///< false: evaluation, and no augmentation
   std::uint64_t seed = 0;        ///< of order and augmentation
-  Augmentation augmentation;
-  std::vector<std::int64_t> micro_batches;  ///< those of each step that this rank loads, ascending; empty: all
+  Augmentation augmentation{};
+  std::vector<std::int64_t> micro_batches{};  ///< those of each step that this rank loads, ascending; empty: all
   std::int64_t ahead = 4;                   ///< micro-batches loaded before they are asked for
 };
 
