@@ -19,7 +19,7 @@
 namespace gabra::data {
 namespace {
 
-constexpr const char* kAllowedFile = "a NIfTI file that can be read (.nii, .nii.gz)";
+constexpr const char* kReadableFile = "a NIfTI file that can be read (.nii, .nii.gz)";
 /// Deflate turns a byte into at most 1,032: a smaller file cannot hold what its header promises.
 constexpr std::int64_t kMostInflation = 1032;
 constexpr std::size_t kChunkVoxels = std::size_t{1} << 16;
@@ -28,12 +28,12 @@ std::int64_t regular_file_size(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::none)
-    throw_input_error(path, "a file that cannot be read: " + error.message(), kAllowedFile);
-  if (!std::filesystem::exists(status)) throw_input_error(path, "no such file", kAllowedFile);
-  if (std::filesystem::is_directory(status)) throw_input_error(path, "a directory", kAllowedFile);
-  if (!std::filesystem::is_regular_file(status)) throw_input_error(path, "not a regular file", kAllowedFile);
+    throw_input_error(path, "a file that cannot be read: " + error.message(), kReadableFile);
+  if (!std::filesystem::exists(status)) throw_input_error(path, "no such file", kReadableFile);
+  if (std::filesystem::is_directory(status)) throw_input_error(path, "a directory", kReadableFile);
+  if (!std::filesystem::is_regular_file(status)) throw_input_error(path, "not a regular file", kReadableFile);
   const auto size = std::filesystem::file_size(path, error);
-  if (error) throw_input_error(path, "a file that cannot be read: " + error.message(), kAllowedFile);
+  if (error) throw_input_error(path, "a file that cannot be read: " + error.message(), kReadableFile);
   return static_cast<std::int64_t>(size);
 }
 
@@ -43,7 +43,7 @@ class Source {
   explicit Source(const std::string& path) : path_(path), size_(regular_file_size(path)) {
     file_ = gzopen(path.c_str(), "rb");
     if (file_ == nullptr)
-      throw_input_error(path, std::string("a file that cannot be read: ") + std::strerror(errno), kAllowedFile);
+      throw_input_error(path, std::string("a file that cannot be read: ") + std::strerror(errno), kReadableFile);
     gzbuffer(file_, 1U << 17U);
   }
   ~Source() { gzclose_r(file_); }
@@ -64,7 +64,7 @@ class Source {
     return static_cast<std::size_t>(count);
   }
   void skip_to(std::int64_t offset) {
-    if (gzseek(file_, offset, SEEK_SET) < 0) throw_input_error(path_, "a file that ends too early", kAllowedFile);
+    if (gzseek(file_, offset, SEEK_SET) < 0) throw_input_error(path_, "a file that ends too early", kReadableFile);
   }
   [[nodiscard]] bool is_compressed() { return gzdirect(file_) == 0; }
   [[nodiscard]] std::int64_t size() const { return size_; }
@@ -178,7 +178,7 @@ void read_voxels(Source& source, const StoredImage& image, std::vector<float>& v
       throw_input_error(path,
                         fmt::format("a file that ends after {} of {} bytes of voxels", begin * voxel_bytes + got,
                                     count * voxel_bytes),
-                        kAllowedFile);
+                        kReadableFile);
     if (image.is_swapped && voxel_bytes > 1)
       nifti_swap_Nbytes(static_cast<std::int64_t>(chunk.size()), static_cast<int>(voxel_bytes), bytes.data());
     convert(bytes, image, chunk);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/data/cohort.hpp"
 
+#include "data/expect.hpp"
 #include "data/nifti_file.hpp"
 #include "gabra/data/cache.hpp"
 #include "gabra/data/participants.hpp"
@@ -47,10 +48,6 @@ std::string faults_of(const Bids& bids, CohortOptions options = {}, const Volume
       text.erase(at, bids.path().size());
     return text;
   }
-}
-
-void expect_contains(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in:\n" << text;
 }
 
 TEST(Participants, AnyOrderOfColumns) {

@@ -16,7 +16,7 @@
 namespace gabra::data {
 namespace {
 
-constexpr PreprocessSettings kSettings{.extent = {6, 6, 6}};
+constexpr PreprocessSettings kLoaderSettings{.extent = {6, 6, 6}};
 
 TEST(SampleOrder, EveryEpochIsAShuffleWithoutTheRest) {
   const SampleOrder order(23, 4, true, 9);
@@ -57,7 +57,7 @@ TEST(SampleOrder, EvaluationGoesThroughAllOnce) {
 
 class LoaderTest : public ::testing::Test {
  protected:
-  LoaderTest() : cohort_(make(folder_)), cache_(folder_ / "cache", kSettings), samples_(samples_of(cohort_)) {}
+  LoaderTest() : cohort_(make(folder_)), cache_(folder_ / "cache", kLoaderSettings), samples_(samples_of(cohort_)) {}
 
   static Cohort make(const TemporaryFolder& folder) {
     write_toy_cohort(folder.path(), {"NC", "AD"}, 7, 8, 3);
@@ -82,7 +82,7 @@ class LoaderTest : public ::testing::Test {
       cache_.load(sample.path, plain);
       const Transform transform =
           options.shuffles ? draw_transform(options.augmentation, options.seed, epoch, sample.key) : Transform{};
-      apply_transform(transform, kSettings.extent, plain, expected);
+      apply_transform(transform, kLoaderSettings.extent, plain, expected);
       ASSERT_TRUE(
           std::equal(expected.begin(), expected.end(), batch.voxels.begin() + static_cast<std::ptrdiff_t>(i * 216)));
     }

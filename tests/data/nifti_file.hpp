@@ -27,7 +27,7 @@ struct NiftiFile {
   std::array<double, 4> pixdim{1.0, 1.0, 1.0, 1.0};  ///< qfac first
   std::string magic = "n+1";                         ///< of version 1
   bool is_swapped = false;                           ///< written in the other byte order
-  std::vector<double> values{};                        ///< stored numbers, first axis fastest
+  std::vector<double> values{};                      ///< stored numbers, first axis fastest
 };
 
 /// 0, 1, 2, ... for each voxel of 5x6x7.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/data/preprocess.hpp"
 
+#include "data/expect.hpp"
 #include "gabra/core/error.hpp"
 
 #include <gtest/gtest.h>
@@ -24,10 +25,6 @@ Volume volume_of(const Extent& extent, double millimetres, const std::function<d
         volume.voxels.push_back(
             static_cast<float>(value(static_cast<double>(x), static_cast<double>(y), static_cast<double>(z))));
   return volume;
-}
-
-float at(const Volume& volume, std::int64_t x, std::int64_t y, std::int64_t z) {
-  return volume.voxels[static_cast<std::size_t>((x * volume.extent[1] + y) * volume.extent[2] + z)];
 }
 
 double ramp(double x, double y, double z) { return 1.0 + x + 10.0 * y + 100.0 * z; }

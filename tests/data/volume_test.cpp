@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/data/volume.hpp"
 
+#include "data/expect.hpp"
 #include "data/nifti_file.hpp"
 #include "gabra/core/error.hpp"
 #include "gabra/core/file.hpp"
@@ -39,14 +40,6 @@ std::string fault_of(const std::string& bytes, const std::string& name = "a.nii"
     return error.faults().front().seen;
   }
   return "nothing";
-}
-
-void expect_contains(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in: " << text;
-}
-
-float at(const Volume& volume, std::int64_t x, std::int64_t y, std::int64_t z) {
-  return volume.voxels[static_cast<std::size_t>((x * volume.extent[1] + y) * volume.extent[2] + z)];
 }
 
 TEST(ReadNifti, EveryDatatypeAndByteOrderAndVersion) {
