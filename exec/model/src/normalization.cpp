@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "gabra/core/error.hpp"
+#include "batch_norm_cpu.hpp"
 #include "kernel.hpp"
 
 #include <ATen/ATen.h>
 
-#include <fmt/format.h>
-
-#include <cmath>
 #include <utility>
 
 namespace gabra::exec {
 namespace {
 
 /// Training: normalises with the micro-batch's mean and biased variance, and adds mean and unbiased variance to the
-/// pending statistics with the weight that sequential training would leave them. Evaluation: running statistics.
+/// pending statistics with the weight that sequential training would leave them. Evaluation: running statistics. By
+/// LibTorch, for CUDA and bfloat16.
 class BatchNormKernel final : public LayerKernel {
  public:
   BatchNormKernel(const BatchNorm& layer, const KernelParts& parts)
@@ -32,17 +30,14 @@ class BatchNormKernel final : public LayerKernel {
       return std::get<0>(at::native_batch_norm(x, wide(weight_), wide(bias_), statistics_.running_mean,
                                                statistics_.running_var, false, 0.0, epsilon_));
     }
-    if (x.numel() == x.size(1))
-      throw_input_error(name_, "one value per channel in a micro-batch",
-                        "more samples or positions: its variance is not defined");
+    refuse_single_value(name_, x, true);
     // With momentum 1 what LibTorch keeps as running statistics are the micro-batch's mean and unbiased variance.
     const at::Tensor mean = at::zeros_like(statistics_.running_mean);
     const at::Tensor variance = at::zeros_like(statistics_.running_var);
     auto [y, saved_mean, saved_scale] =
         at::native_batch_norm(x, wide(weight_), wide(bias_), mean, variance, true, 1.0, epsilon_);
     if (pass.context.updates_statistics) {
-      const auto later = static_cast<double>(state_.micro_batches() - 1 - pass.micro_batch);
-      const double share = statistics_.momentum * std::pow(1.0 - statistics_.momentum, later);
+      const double share = statistics_share(statistics_, state_, pass);
       statistics_.pending_mean.add_(mean, share);
       statistics_.pending_var.add_(variance, share);
     }
@@ -106,6 +101,7 @@ class LayerNormKernel final : public LayerKernel {
 }  // namespace
 
 KernelPointer make_kernel(const BatchNorm& layer, const KernelParts& parts) {
+  if (has_batch_norm_on_cpu(parts.options)) return make_batch_norm_on_cpu(layer, parts, {});
   return std::make_unique<BatchNormKernel>(layer, parts);
 }
 KernelPointer make_kernel(const LayerNorm& layer, const KernelParts& parts) {

@@ -10,9 +10,9 @@
 
 namespace gabra::exec {
 
-/// A step of a stage's forward: one layer.
+/// A step of a stage's forward: one layer, or several of a unit that are computed together.
 struct Node {
-  LayerId output;               ///< the layer whose output it makes
+  LayerId output;               ///< the (last) layer, whose output it makes
   std::vector<LayerId> inputs;  ///< layers whose outputs it reads
   std::vector<bool> wanted;     ///< parallel to `inputs`: needs a gradient
   bool has_backward = true;     ///< false: neither parameters nor inputs that need a gradient
@@ -40,12 +40,19 @@ class StageGraph {
   [[nodiscard]] bool needs_gradient(LayerId layer) const { return needs_gradient_[layer.index()]; }
 
  private:
+  void find_readers(const StageOutline& outline, std::size_t end);
+  void add_node(LayerId layer, FlatState& state, const ModelOptions& options);
+  [[nodiscard]] std::vector<LayerId> chain_of(LayerId norm) const;
+
   const Network& network_;
   std::size_t first_layer_ = 0;
   std::vector<Node> nodes_;
   std::vector<std::ptrdiff_t> last_reader_;  // this and the following by layer of the network
   std::vector<bool> leaves_, expects_gradient_, needs_gradient_;
   std::vector<LayerId> network_inputs_;
+  std::vector<UnitId> unit_of_;                // by layer
+  std::vector<std::vector<LayerId>> readers_;  // by layer, of the whole network
+  std::vector<LayerId> fused_into_;            // by layer: the batch norm that computes it, if any
 };
 
 }  // namespace gabra::exec
