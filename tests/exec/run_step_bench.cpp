@@ -70,10 +70,16 @@ int measure(const Run& run, const MpiWorld& world) {
   const auto communicator = make_mpi_communicator(world);
   communicator->prepare(program);
   const auto device = make_cpu_device(program, *communicator);
+  const Bytes before = TensorMemory::in_use();
   RandomSource source(run.problem, run.plan.micro_batches, 1);
+  const Bytes samples = TensorMemory::in_use() - before;  // not the plan's
   struct Same final : BatchSource {
     explicit Same(BatchSource& inner_) : inner(inner_) {}
-    std::vector<at::Tensor> inputs(std::int64_t, std::int64_t m) override { return inner.inputs(0, m); }
+    std::vector<at::Tensor> inputs(std::int64_t, std::int64_t m) override {
+      std::vector<at::Tensor> copies = inner.inputs(0, m);
+      for (at::Tensor& input : copies) input = input.clone();
+      return copies;
+    }
     at::Tensor target(std::int64_t, std::int64_t m) override { return inner.target(0, m); }
     BatchSource& inner;
   } same(source);
@@ -109,7 +115,7 @@ int measure(const Run& run, const MpiWorld& world) {
   getrusage(RUSAGE_SELF, &usage);
   const auto peaks = world.gather(
       fmt::format("{{\"rss_mb\": {}, \"tensors_mb\": {:.1f}, \"planned_mb\": {:.1f}, \"cpu_s\": {:.4f}}}",
-                  usage.ru_maxrss / 1024, static_cast<double>(device->peak_memory().value()) / 1e6,
+                  usage.ru_maxrss / 1024, static_cast<double>((device->peak_memory() - samples).value()) / 1e6,
                   static_cast<double>(
                       program.peak_memory[program.devices[static_cast<std::size_t>(world.rank())].index()].value()) /
                       1e6,

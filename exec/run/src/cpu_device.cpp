@@ -23,9 +23,12 @@ namespace {
 using std::chrono::microseconds;
 
 // How long to wait between two looks at transfers. A rank that waits looks all the time at first, since most waits
-// are short, then leaves the core to whoever can use it; beside computation, looking takes time from it.
+// are short, then leaves the core to whoever can use it, for a small part of what it has waited already; beside
+// computation, looking takes time from it.
 constexpr double kEagerSeconds = 200e-6;
-constexpr microseconds kIdleSleep{20};
+constexpr double kShareAsleep = 0.02;
+constexpr double kShortestNap = 20e-6;
+constexpr double kLongestNap = 200e-6;
 constexpr microseconds kShortestSleep{20};
 constexpr microseconds kLongestSleep{100};
 constexpr microseconds kAnotherLooks{1000};  // the computing thread waits, and looks itself
@@ -231,7 +234,8 @@ void CpuDevice::wait_until(Predicate is_done, Describe describe) {
     if (silence > options_.time_limit_s)
       throw DeviceError(
           fmt::format("rank {}: no answer for {:.1f} s: waits for {}", rank_, silence, describe_safely()));
-    std::this_thread::sleep_for(kIdleSleep);
+    std::this_thread::sleep_for(
+        std::chrono::duration<double>(std::clamp(kShareAsleep * (now - begin), kShortestNap, kLongestNap)));
   }
   if (is_noted) note_.clear();
   is_compute_waiting_ = false;

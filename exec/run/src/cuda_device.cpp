@@ -58,7 +58,10 @@ class Event {
   }
   [[nodiscard]] bool is_done(CudaPlace place) const {
     const cudaError_t code = cudaEventQuery(event_);
-    if (code == cudaErrorNotReady) return false;
+    if (code == cudaErrorNotReady) {
+      cudaGetLastError();  // it is no error, but would be found by whoever asks for the last one
+      return false;
+    }
     check_cuda(code, "cudaEventQuery", place);
     return true;
   }
