@@ -141,7 +141,7 @@ struct Loader::Impl {
     changed.notify_all();
     changed.wait(lock, [&] { return ready.contains(at); });
     waited_for.erase(waiting);
-    if (const Batch batch = ready.at(at); batch != nullptr) return batch;
+    if (Batch batch = ready.at(at); batch != nullptr) return batch;
     ready.erase(at);
     lock.unlock();
     return load(epoch, step, micro_batch);

@@ -70,7 +70,7 @@ void expect_volume_or_fault(const std::string& path, const std::string& what) {
 
 TEST(FuzzNifti, MutatedFiles) {
   const TemporaryFolder folder;
-  for (const std::uint64_t seed : {1, 2, 3, 4}) {
+  for (const std::uint64_t seed : std::vector<std::uint64_t>{1, 2, 3, 4}) {
     NiftiFile file{.version = seed % 2 == 0 ? 2 : 1, .datatype = seed < 3 ? 4 : 64, .values = counting(210)};
     file.is_swapped = seed == 3;
     file.sform_code = 1;

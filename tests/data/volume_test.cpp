@@ -16,7 +16,7 @@
 namespace gabra::data {
 namespace {
 
-constexpr std::int64_t kCount = 5 * 6 * 7;
+constexpr std::int64_t kCount = 210;  // 5 x 6 x 7
 
 /// Writes `file` under `name` and reads it.
 Volume read_back(const NiftiFile& file, const std::string& name = "a.nii") {

@@ -48,7 +48,7 @@ struct LoaderOptions {
   std::uint64_t seed = 0;        ///< of order and augmentation
   Augmentation augmentation{};
   std::vector<std::int64_t> micro_batches{};  ///< those of each step that this rank loads, ascending; empty: all
-  std::int64_t ahead = 4;                   ///< micro-batches loaded before they are asked for
+  std::int64_t ahead = 4;                     ///< micro-batches loaded before they are asked for
 };
 
 /// Micro-batches by (epoch, step, index), loaded ahead of the computation by a thread of its own.
