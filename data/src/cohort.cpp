@@ -52,14 +52,14 @@ struct Candidate {
 class CohortReader {
  public:
   CohortReader(const CohortOptions& options, Task task)
-      : options_(options), place_(options.directory + "/participants.tsv") {
+      : options_(options), place_((std::filesystem::path(options.directory) / "participants.tsv").string()) {
     cohort_.directory = options.directory;
     cohort_.task = std::move(task);
     session_ = options.sessions.starts_with("ses-") ? options.sessions.substr(4) : options.sessions;
   }
 
   Cohort read(const VolumeCache* cache, std::size_t threads) {
-    const ParticipantTable table = parse_participants(read_file(place_), place_, faults_);
+    const ParticipantTable table = read_table();
     if (table.rows.empty()) faults_.throw_if_any();
     for (const Participant& row : table.rows) take(row, table.columns);
     check_session();
@@ -74,6 +74,16 @@ class CohortReader {
   }
 
  private:
+  ParticipantTable read_table() {
+    std::error_code error;
+    if (!options_.takes_everybody || std::filesystem::exists(place_, error))
+      return parse_participants(read_file(place_), place_, faults_, !options_.takes_everybody);
+    // Everybody with a folder: a table that somebody might have written.
+    std::string text = "participant_id\n";
+    for (const std::string& id : find_people(options_.directory, faults_)) text += id + "\n";
+    return parse_participants(text, options_.directory, faults_, false);
+  }
+
   void take(const Participant& row, const std::vector<std::string>& columns) {
     Candidate candidate{.line = row.line, .subject = {}, .faults = row.faults};
     std::vector<Fault>& faults = candidate.faults;
@@ -81,7 +91,8 @@ class CohortReader {
     if (row.is_repeated && faults.empty() && options_.skips_bad)
       faults.push_back({line, fmt::format("duplicate id {}", row.id), "each person once"});
     const std::int64_t label = row.group.empty() ? -1 : label_of(cohort_.task, row.group);
-    if (label < 0 && !row.group.empty() && leaves_group(row.group, line, faults)) return;
+    const bool may_leave = label < 0 && !row.group.empty() && !options_.takes_everybody;
+    if (may_leave && leaves_group(row.group, line, faults)) return;
     Subject& subject = candidate.subject;
     subject = {.id = row.id, .label = label, .age = row.age, .sex = row.sex, .columns = {}, .scans = {}};
     for (std::size_t i = 0; i < columns.size(); ++i) subject.columns[columns[i]] = row.cells[i];
@@ -171,6 +182,11 @@ class CohortReader {
   }
 
   void check_classes(const std::vector<std::int64_t>& counts) {
+    if (options_.takes_everybody) {
+      if (cohort_.subjects.empty() && faults_.empty())
+        faults_.add(options_.directory, "nobody with a usable scan", "one person at least");
+      return;
+    }
     for (std::size_t c = 0; c < counts.size(); ++c)
       if (counts[c] == 0)
         faults_.add(cohort_.directory,

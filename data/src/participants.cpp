@@ -43,7 +43,8 @@ std::size_t column(const std::vector<std::string>& columns, std::initializer_lis
   return std::string::npos;
 }
 
-Columns find_columns(const std::vector<std::string>& columns, const std::string& place, FaultList& faults) {
+Columns find_columns(const std::vector<std::string>& columns, const std::string& place, bool needs_groups,
+                     FaultList& faults) {
   std::map<std::string, int> seen;
   for (const std::string& name : columns)
     if (++seen[lower(name)] == 2)
@@ -56,7 +57,7 @@ Columns find_columns(const std::vector<std::string>& columns, const std::string&
   for (const std::string& name : columns) header += (header.empty() ? "" : ", ") + name;
   if (result.id == std::string::npos)
     faults.add(place, "no column participant_id among " + in_quotes(header), kAllowedTable);
-  if (result.group == std::string::npos)
+  if (result.group == std::string::npos && needs_groups)
     faults.add(place, "no column group (or diagnosis, or dx) among " + in_quotes(header), kAllowedTable);
   return result;
 }
@@ -82,14 +83,15 @@ std::optional<double> age_of(std::string_view text, bool& is_right) {
 }
 
 Participant participant_of(std::vector<std::string> cells, std::size_t line, const Columns& columns, std::size_t width,
-                           const std::string& place) {
+                           bool needs_groups, const std::string& place) {
   Participant row;
   row.line = line;
   row.cells = std::move(cells);
   const std::size_t count = row.cells.size();
   row.cells.resize(width);
   row.id = row.cells[columns.id];
-  row.group = row.cells[columns.group];
+  if (columns.group != std::string::npos) row.group = row.cells[columns.group];
+  if (row.group.empty() && !needs_groups) row.group = "n/a";
   if (count != width) {
     row.faults.push_back({place, fmt::format("{} cells", count), fmt::format("{}, as in the header", width)});
     if (!is_id(row.id)) row.id.clear();
@@ -129,7 +131,8 @@ void find_repeated(ParticipantTable& table, const std::string& place) {
 
 }  // namespace
 
-ParticipantTable parse_participants(std::string_view text, const std::string& place, FaultList& faults) {
+ParticipantTable parse_participants(std::string_view text, const std::string& place, FaultList& faults,
+                                    bool needs_groups) {
   ParticipantTable table;
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   Columns columns;
@@ -141,14 +144,14 @@ ParticipantTable parse_participants(std::string_view text, const std::string& pl
     if (trimmed(line).empty()) continue;
     std::vector<std::string> cells = cells_of(line);
     if (has_header) {
-      table.rows.push_back(
-          participant_of(std::move(cells), number, columns, table.columns.size(), fmt::format("{}:{}", place, number)));
+      table.rows.push_back(participant_of(std::move(cells), number, columns, table.columns.size(), needs_groups,
+                                          fmt::format("{}:{}", place, number)));
       continue;
     }
     has_header = true;
     table.columns = std::move(cells);
-    columns = find_columns(table.columns, fmt::format("{}:{}", place, number), faults);
-    if (columns.id == std::string::npos || columns.group == std::string::npos) return table;
+    columns = find_columns(table.columns, fmt::format("{}:{}", place, number), needs_groups, faults);
+    if (columns.id == std::string::npos || (columns.group == std::string::npos && needs_groups)) return table;
   }
   if (!has_header)
     faults.add(place, "an empty file", kAllowedTable);

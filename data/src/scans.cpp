@@ -41,6 +41,17 @@ void add_scan(const fs::path& folder, const std::string& session, std::vector<Sc
 
 }  // namespace
 
+std::vector<std::string> find_people(const std::string& directory, FaultList& faults) {
+  std::vector<Fault> own;
+  std::vector<std::string> people = names_in(directory, own);
+  std::erase_if(people, [&](const std::string& name) {
+    std::error_code error;
+    return !name.starts_with("sub-") || !fs::is_directory(fs::path(directory) / name, error);
+  });
+  for (const Fault& fault : own) faults.add(fault.where, fault.seen, fault.allowed);
+  return people;
+}
+
 std::vector<Scan> find_scans(const std::string& directory, const std::string& id, std::vector<Fault>& faults) {
   const fs::path folder = fs::path(directory) / id;
   std::error_code error;

@@ -14,4 +14,7 @@ namespace gabra::data {
 [[nodiscard]] std::vector<Scan> find_scans(const std::string& directory, const std::string& id,
                                            std::vector<Fault>& faults);
 
+/// Names of the folders sub-*, in natural order.
+[[nodiscard]] std::vector<std::string> find_people(const std::string& directory, FaultList& faults);
+
 }  // namespace gabra::data

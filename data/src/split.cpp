@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/data/split.hpp"
 
+#include "gabra/core/check.hpp"
 #include "gabra/core/rng.hpp"
 
 #include <fmt/format.h>
@@ -66,8 +67,10 @@ Split split_subjects(const Cohort& cohort, const SplitOptions& options) {
   check(options, faults);
   faults.throw_if_any();
   std::vector<std::vector<std::size_t>> by_class(cohort.task.classes.size());
-  for (std::size_t i = 0; i < cohort.subjects.size(); ++i)
+  for (std::size_t i = 0; i < cohort.subjects.size(); ++i) {
+    GABRA_CHECK(cohort.subjects[i].label >= 0, "a cohort without takes_everybody");
     by_class[static_cast<std::size_t>(cohort.subjects[i].label)].push_back(i);
+  }
   const std::size_t parts = options.folds != 0
                                 ? static_cast<std::size_t>(options.folds)
                                 : std::size_t{1} + (options.validation > 0.0 ? 1 : 0) + (options.test > 0.0 ? 1 : 0);
@@ -94,7 +97,10 @@ Split split_subjects(const Cohort& cohort, const SplitOptions& options) {
 
 std::vector<double> class_weights(std::span<const Sample> samples, std::size_t classes) {
   std::vector<double> counts(classes, 0.0);
-  for (const Sample& sample : samples) counts[static_cast<std::size_t>(sample.label)] += 1.0;
+  for (const Sample& sample : samples) {
+    GABRA_CHECK(sample.label >= 0, "a sample of a known class");
+    counts[static_cast<std::size_t>(sample.label)] += 1.0;
+  }
   std::vector<double> weights(classes, 0.0);
   const double total = static_cast<double>(samples.size()) / static_cast<double>(classes);
   for (std::size_t c = 0; c < classes; ++c)

@@ -208,6 +208,28 @@ TEST(Cohort, SkipsBad) {
   expect_contains(faults_of(bids, {.skips_bad = true}), "an empty class");
 }
 
+TEST(Cohort, EverybodyForPrediction) {
+  Bids bids;
+  bids.table("participant_id\tgroup\nsub-1\tAD\nsub-2\tFTD\nsub-3\tn/a\nsub-4\t\nsub-5\tMCI\n");
+  for (const char* id : {"sub-1", "sub-2", "sub-3", "sub-4", "sub-5"}) bids.add_person(id);
+  const CohortOptions options{.directory = bids.path(), .takes_everybody = true};
+  const auto labels = [&] {
+    std::vector<std::int64_t> all;
+    for (const Sample& sample : samples_of(read_cohort(options))) all.push_back(sample.label);
+    return all;
+  };
+  EXPECT_EQ(labels(), (std::vector<std::int64_t>{1, -1, -1, -1, -1}));
+  bids.table("participant_id\tage\nsub-2\t70\n");
+  EXPECT_EQ(labels(), std::vector<std::int64_t>{-1});
+  std::filesystem::remove(bids.path() + "/participants.tsv");
+  EXPECT_EQ(labels(), std::vector<std::int64_t>(5, -1));
+  bids.add("sub-6/anat/sub-6_T1w.nii", "text");
+  expect_contains(faults_of(bids, options), "/sub-6/anat/sub-6_T1w.nii: saw a file that is not NIfTI");
+  std::filesystem::remove_all(bids.path());
+  std::filesystem::create_directory(bids.path());
+  EXPECT_THROW((void)read_cohort(options), InputError);
+}
+
 TEST(Cohort, NoFolderNoTable) {
   EXPECT_THROW((void)read_cohort({.directory = "/nowhere"}), InputError);
   const Bids bids;

@@ -36,8 +36,8 @@ struct Scan {
 
 /// One person of the task.
 struct Subject {
-  std::string id{};  ///< "sub-001"
-  std::int64_t label = 0;
+  std::string id{};                              ///< "sub-001"
+  std::int64_t label = 0;                        ///< -1: no class of the task (with takes_everybody only)
   std::optional<double> age{};                   ///< years
   std::string sex{};                             ///< as written; "" for n/a
   std::map<std::string, std::string> columns{};  ///< all other columns, as written
@@ -56,6 +56,9 @@ struct CohortOptions {
   std::vector<std::string> classes{};  ///< instead of the task's
   std::string sessions = "first";      ///< "first", "all", or a session's name with or without "ses-"
   bool skips_bad = false;              ///< subjects with faults are left out instead
+  /// For prediction: subjects of other, unknown and no groups take part with label -1, classes may be empty, and the
+  /// group column or the whole table may be missing (then everybody with a folder takes part).
+  bool takes_everybody = false;
 };
 
 /// The people of a BIDS-like folder who belong to a task, ordered by id.
@@ -84,8 +87,8 @@ struct Cohort {
 struct Sample {
   std::size_t subject = 0;  ///< index into Cohort::subjects
   std::size_t scan = 0;     ///< index into Subject::scans
-  std::int64_t label = 0;
-  std::uint64_t key = 0;  ///< hash of subject id and session: the key of random numbers
+  std::int64_t label = 0;   ///< the subject's
+  std::uint64_t key = 0;    ///< hash of subject id and session: the key of random numbers
   std::string path{};
 };
 

@@ -32,7 +32,9 @@ struct ParticipantTable {
 /// Reads the text of a participants.tsv; `place` is its path. Columns are found by name in any case and order:
 /// `participant_id`; `group` (or `diagnosis`, `dx`); `age` and `sex` where there are any. LF or CRLF, with or without a
 /// byte order mark. Faults of the whole table (no header, columns missing or twice, no row) go to `faults`; those of
-/// one row (number of cells, id, duplicate id, no group, age) to the row.
-[[nodiscard]] ParticipantTable parse_participants(std::string_view text, const std::string& place, FaultList& faults);
+/// one row (number of cells, id, duplicate id, no group, age) to the row. Without `needs_groups` the column and its
+/// cells may be missing; such rows have the group "n/a".
+[[nodiscard]] ParticipantTable parse_participants(std::string_view text, const std::string& place, FaultList& faults,
+                                                  bool needs_groups = true);
 
 }  // namespace gabra::data
