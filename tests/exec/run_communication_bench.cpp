@@ -3,6 +3,7 @@
 // Prints one line per size: median milliseconds of both.
 #include "gabra/exec/mpi_communicator.hpp"
 #include "gabra/exec/mpi_world.hpp"
+#include "gabra/exec/tensor_memory.hpp"
 
 #include <ATen/ops/ones.h>
 #include <fmt/format.h>
@@ -33,6 +34,7 @@ double median_seconds(const MpiWorld& world, const at::Tensor& tensor, const std
 
 int main(int argc, char** argv) {
   const MpiWorld world(argc, argv);
+  gabra::exec::TensorMemory::install();
   const auto communicator = gabra::exec::make_mpi_communicator(world);
   gabra::Program program;
   gabra::Collective all;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Random plans of small networks on 1 to 4 ranks against training in one process: losses, parameters, running
-// statistics. Writes what was measured, stream by stream, for run_timeline_test. mpirun -np 4 run_parity_test FILE.
+// statistics. mpirun -np 4 run_parity_test FILE writes what was measured, stream by stream, for run_timeline_test;
+// mpirun -np N run_parity_test --cuda runs the plans on N GPUs, devices counted modulo N. Without them it is skipped
+// (status 77).
 #include "gabra/exec/cpu_device.hpp"
+#include "gabra/exec/cuda_device.hpp"
 #include "gabra/exec/interpreter.hpp"
 #include "gabra/exec/measured_timeline.hpp"
 #include "gabra/exec/mpi_communicator.hpp"
+#include "gabra/exec/nccl_communicator.hpp"
 #include "gabra/exec/tensor_memory.hpp"
 #include "support/plan_runner.hpp"
 #include "support/random_cases.hpp"
@@ -25,8 +29,49 @@ namespace {
 constexpr std::int64_t kSteps = 3;
 constexpr std::uint64_t kModelSeed = 5;
 
-ModelOptions model_options(const SmallProblem& small) {
-  return {.dtype = small.is_float64 ? at::kDouble : at::kFloat, .seed = kModelSeed};
+/// How the ranks compute: on CPU cores, or each on the GPU of its local rank.
+struct Ranks {
+  const MpiWorld& world;
+  bool is_cuda = false;
+
+  [[nodiscard]] c10::Device torch_device() const {
+    if (!is_cuda) return c10::Device(c10::DeviceType::CPU);
+    return {c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(world.local_rank())};
+  }
+  [[nodiscard]] std::unique_ptr<Communicator> communicator() const {
+#ifdef GABRA_WITH_CUDA
+    if (is_cuda) return make_nccl_communicator(world, torch_device());
+#endif
+    return make_mpi_communicator(world);
+  }
+  [[nodiscard]] std::unique_ptr<Device> device(const Program& program, Communicator& communicator) const {
+#ifdef GABRA_WITH_CUDA
+    if (is_cuda) return make_cuda_device(program, communicator, {.index = world.local_rank(), .time_limit_s = 60.0});
+#endif
+    return make_cpu_device(program, communicator, {.time_limit_s = 60.0});
+  }
+  /// On a GPU sums are in another order than on the CPU, and not always in the same.
+  [[nodiscard]] double tolerance(bool is_float64) const {
+    if (is_cuda) return is_float64 ? 1e-9 : 1e-3;
+    return is_float64 ? 1e-12 : 1e-5;
+  }
+};
+
+/// The plan with as many devices: each modulo `count`, once per stage.
+Plan folded(Plan plan, int count) {
+  for (Stage& stage : plan.stages) {
+    std::vector<DeviceId> devices;
+    for (const DeviceId device : stage.devices) {
+      const DeviceId place(device.value() % count);
+      if (std::find(devices.begin(), devices.end(), place) == devices.end()) devices.push_back(place);
+    }
+    stage.devices = devices;
+  }
+  return plan;
+}
+
+ModelOptions model_options(const SmallProblem& small, c10::Device device = c10::Device(c10::DeviceType::CPU)) {
+  return {.dtype = small.is_float64 ? at::kDouble : at::kFloat, .device = device, .seed = kModelSeed};
 }
 
 UpdateOptions update_options(std::int64_t step) {
@@ -81,7 +126,7 @@ struct Found {
   std::map<std::string, at::Tensor> state;  // copies, of every stage that it holds
 };
 
-Found run_case(const SmallProblem& small, const Program& program, Communicator& mpi) {
+Found run_case(const SmallProblem& small, const Program& program, const Ranks& ranks, Communicator& mpi) {
   mpi.prepare(program);
   Found found;
   if (static_cast<std::size_t>(mpi.rank()) >= program.devices.size()) {
@@ -89,14 +134,14 @@ Found run_case(const SmallProblem& small, const Program& program, Communicator& 
     return found;
   }
   NotingCommunicator communicator(mpi);
-  const auto device = make_cpu_device(program, communicator, {.time_limit_s = 60.0});
+  const auto device = ranks.device(program, communicator);
   RandomSource source(small.problem, small.micro_batches, kSteps);
   Interpreter interpreter(program, {.network = small.problem.network,
                                     .training = small.problem.training,
                                     .device = *device,
                                     .communicator = communicator,
                                     .batches = source,
-                                    .model = model_options(small),
+                                    .model = model_options(small, ranks.torch_device()),
                                     .class_weights = {}});
   device->set_recording(true);
   for (std::int64_t step = 1; step <= kSteps; ++step) {
@@ -107,24 +152,28 @@ Found run_case(const SmallProblem& small, const Program& program, Communicator& 
   }
   found.bytes = communicator.bytes();
   for (const auto& [stage, module] : interpreter.modules()) {
-    for (const NamedTensor& entry : module->parameters()) found.state[entry.name] = entry.tensor.clone();
-    for (const NamedTensor& entry : module->buffers()) found.state[entry.name] = entry.tensor.clone();
+    for (const NamedTensor& entry : module->parameters()) found.state[entry.name] = entry.tensor.cpu().clone();
+    for (const NamedTensor& entry : module->buffers()) found.state[entry.name] = entry.tensor.cpu().clone();
   }
   return found;
 }
 
 class ParityTest {
  public:
-  ParityTest(const MpiWorld& world, std::uint64_t seed, std::size_t count)
-      : world_(world),
+  explicit ParityTest(const Ranks& ranks)
+      : world_(ranks.world),
+        ranks_(ranks),
         problems_(make_small_problems()),
-        cases_(make_random_cases(problems_, seed, count)),
-        communicator_(make_mpi_communicator(world)) {}
+        cases_(make_random_cases(problems_, kCaseSeed, kCaseCount)),
+        communicator_(ranks.communicator()) {
+    if (ranks.is_cuda)
+      for (RandomCase& one : cases_) one.plan = folded(one.plan, world_.size());
+  }
 
   int run(const std::string& file) {
     print_counts();
     make_expected();
-    if (world_.rank() == 0) lines_.open(file);
+    if (world_.rank() == 0 && !file.empty()) lines_.open(file);
     for (std::size_t i = 0; i < cases_.size(); ++i) {
       note_ = fmt::format("case {}: {}", i, describe_case(problems_, cases_[i]));
       check_case(i);
@@ -166,16 +215,16 @@ class ParityTest {
   void check_case(std::size_t i) {
     const SmallProblem& small = problems_[cases_[i].problem];
     const Program program = compile_or_die(small.problem, cases_[i].plan);
-    const Found found = run_case(small, program, *communicator_);
+    const Found found = run_case(small, program, ranks_, *communicator_);
     compare(small, expected_[cases_[i].problem], found);
-    if (i % 8 == 3) compare_bits(found, run_case(small, program, *communicator_));
+    if (i % 8 == 3 && !ranks_.is_cuda) compare_bits(found, run_case(small, program, ranks_, *communicator_));
     check_bytes(small, program, found);
     const Timeline timeline = gather_timeline(program, found.spans, world_);
     if (world_.rank() == 0) check_timeline(i, program, timeline);
   }
 
   void compare(const SmallProblem& small, const Expected& expected, const Found& found) {
-    const double tolerance = small.is_float64 ? 1e-12 : 1e-5;
+    const double tolerance = ranks_.tolerance(small.is_float64);
     double& worst = worst_[small.is_float64];
     for (std::size_t step = 0; step < kSteps; ++step) {
       const double loss = world_.sum(found.losses[step]);
@@ -224,6 +273,7 @@ class ParityTest {
   }
 
   const MpiWorld& world_;
+  const Ranks ranks_;
   std::vector<SmallProblem> problems_;
   std::vector<RandomCase> cases_;
   std::unique_ptr<Communicator> communicator_;
@@ -238,12 +288,32 @@ class ParityTest {
 }  // namespace
 }  // namespace gabra::exec
 
+namespace {
+
+constexpr int kSkipped = 77;
+
+int run(const gabra::exec::MpiWorld& world, const std::string& argument) {
+  if (argument != "--cuda") return gabra::exec::ParityTest({world}).run(argument);
+  int gpus = 0;
+#ifdef GABRA_WITH_CUDA
+  gpus = gabra::exec::cuda_device_count();
+#endif
+  if (gpus < world.size()) {
+    if (world.rank() == 0) fmt::print("SKIPPED: {} GPUs are needed, {} are here\n", world.size(), gpus);
+    world.barrier();
+    return kSkipped;
+  }
+  return gabra::exec::ParityTest({world, true}).run("");
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  gabra::exec::MpiWorld world(argc, argv);
+  const gabra::exec::MpiWorld world(argc, argv);
   gabra::exec::TensorMemory::install();
   try {
-    if (argc != 2) throw gabra::Error("run_parity_test FILE");
-    return gabra::exec::ParityTest(world, gabra::exec::kCaseSeed, gabra::exec::kCaseCount).run(argv[1]);
+    if (argc != 2) throw gabra::Error("run_parity_test FILE|--cuda");
+    return run(world, argv[1]);
   } catch (const std::exception& error) {
     std::cerr << "rank " << world.rank() << ": " << error.what() << std::endl;
     gabra::exec::MpiWorld::abort(1);

@@ -58,6 +58,17 @@ double busy_seconds(const Program& program, const Timeline& timeline, DeviceId d
   return busy;
 }
 
+/// "Forward 0.0101, Backward 0.0203": seconds of each kind of instruction on one device.
+std::string seconds_by_opcode(const Program& program, const Timeline& timeline, DeviceId device) {
+  std::map<Opcode, double> seconds;
+  for (std::size_t i = 0; i < program.instructions.size(); ++i)
+    if (program.instructions[i].device == device)
+      seconds[program.instructions[i].opcode] += (timeline.spans[i].end - timeline.spans[i].begin).value();
+  std::vector<std::string> parts;
+  for (const auto& [opcode, sum] : seconds) parts.push_back(fmt::format("\"{}\": {:.5f}", to_text(opcode), sum));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 double cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -126,9 +137,9 @@ int measure(const Run& run, const MpiWorld& world) {
   for (const DeviceId one : program.devices) busy.push_back(busy_seconds(program, timeline, one));
   fmt::print(
       "{{\"median_s\": {:.5f}, \"min_s\": {:.5f}, \"loss\": {:.6f}, \"last_step_s\": {:.5f}, \"busy_s\": "
-      "[{:.4f}], \"ranks\": [{}]}}\n",
+      "[{:.4f}], \"rank_0_s\": {{{}}}, \"ranks\": [{}]}}\n",
       seconds[seconds.size() / 2], seconds.front(), loss, timeline.end.value(), fmt::join(busy, ", "),
-      fmt::join(peaks, ", "));
+      seconds_by_opcode(program, timeline, program.devices.front()), fmt::join(peaks, ", "));
   if (!run.trace.empty()) std::ofstream(run.trace) << to_perfetto_trace({run.problem, program, timeline});
   return 0;
 }

@@ -9,6 +9,7 @@
 #include "step_state.hpp"
 #include "transfer_lanes.hpp"
 
+#include <ATen/Context.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -134,6 +135,11 @@ CudaDevice::CudaDevice(const Program& program, Communicator& communicator, const
     throw DeviceError(fmt::format("rank {}: GPU {} is asked for, and this machine has {}", place_.rank, options.index,
                                   cuda_device_count()));
   check_cuda(cudaSetDevice(options.index), "cudaSetDevice", place_);
+  // float32 means float32; and volumes of one shape, step after step, are what cuDNN's search for the fastest
+  // convolution is for.
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setBenchmarkCuDNN(true);
   const DeviceId own = program.devices[static_cast<std::size_t>(place_.rank)];
   for (std::size_t s = 0; s < program.streams.size(); ++s) {
     const Stream& stream = program.streams[s];

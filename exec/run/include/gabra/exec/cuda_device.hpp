@@ -21,8 +21,9 @@ struct CudaDeviceOptions {
 /// Number of CUDA devices that this process sees; 0 without a driver.
 [[nodiscard]] int cuda_device_count();
 
-/// A rank with a GPU: Program::devices[communicator.rank()]. `program` and `communicator` must outlive it. Throws
-/// DeviceError where the GPU cannot be used.
+/// A rank with a GPU: Program::devices[communicator.rank()]. `program` and `communicator` must outlive it. Turns TF32
+/// off and cuDNN's search for the fastest convolution on, for the process. Throws DeviceError where the GPU cannot be
+/// used.
 [[nodiscard]] std::unique_ptr<Device> make_cuda_device(const Program& program, Communicator& communicator,
                                                        const CudaDeviceOptions& options = {});
 
