@@ -52,7 +52,7 @@ class ConvolutionKernel final : public LayerKernel {
     const at::Tensor g = lifted(gradient.contiguous());
     at::Tensor input_gradient, weight_gradient, bias_gradient;
     std::tie(input_gradient, weight_gradient, bias_gradient) =
-        uses_onednn_ ? backward_by_onednn(g, x) : backward_by_libtorch(g, x);
+        uses_onednn_ ? backward_by_onednn(g, x, weight_view_, wants(), true) : backward_by_libtorch(g, x);
     weight_.accumulate(weight_gradient);
     if (bias_ != nullptr) bias_->accumulate(bias_gradient);
     if (wants()) input_gradients[0] = lowered(input_gradient, input.dim());
@@ -61,18 +61,29 @@ class ConvolutionKernel final : public LayerKernel {
  private:
   using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
-  [[nodiscard]] Gradients backward_by_onednn(const at::Tensor& gradient, const at::Tensor& x) const {
+  [[nodiscard]] Gradients backward_by_onednn(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
+                                             bool wants_input, bool wants_bias) const {
     // What LibTorch's own backward calls; it has no public name, and calling the stub itself does not link.
     return at::native::mkldnn_convolution_backward_stub_DECLARE_DISPATCH_type::DEFAULT(
-        x, gradient, weight_view_, shape_.padding, shape_.stride, shape_.dilation, shape_.groups,
-        {wants(), true, bias_ != nullptr});
+        x, gradient, weight, shape_.padding, shape_.stride, shape_.dilation, shape_.groups,
+        {wants_input, true, wants_bias && bias_ != nullptr});
   }
   [[nodiscard]] Gradients backward_by_libtorch(const at::Tensor& gradient, const at::Tensor& x) const {
     const std::vector<std::int64_t> bias_sizes{gradient.size(1)};
-    return at::convolution_backward(gradient, x, weight_view_, at::OptionalIntArrayRef(bias_sizes), shape_.stride,
-                                    shape_.padding, shape_.dilation, shape_.is_transposed,
-                                    std::vector<std::int64_t>(shape_.stride.size(), 0), shape_.groups,
-                                    {wants(), true, bias_ != nullptr});
+    const bool widens = widens_weight_gradient(gradient);
+    Gradients result = at::convolution_backward(gradient, x, weight_view_, at::OptionalIntArrayRef(bias_sizes),
+                                                shape_.stride, shape_.padding, shape_.dilation, shape_.is_transposed,
+                                                std::vector<std::int64_t>(shape_.stride.size(), 0), shape_.groups,
+                                                {wants(), !widens, bias_ != nullptr});
+    if (widens)
+      std::get<1>(result) = std::get<1>(
+          backward_by_onednn(gradient.to(at::kFloat), x.to(at::kFloat), weight_view_.to(at::kFloat), false, false));
+    return result;
+  }
+  /// LibTorch 2.11's oneDNN leaves bfloat16 gradients of weights unwritten at some small volumes (32 channels, 3x3x3 on
+  /// 2x2x2: random memory): they are computed in float32 on the CPU.
+  [[nodiscard]] bool widens_weight_gradient(const at::Tensor& gradient) const {
+    return gradient.is_cpu() && gradient.scalar_type() == at::kBFloat16 && !shape_.is_transposed;
   }
 
   Shape shape_;

@@ -186,62 +186,107 @@ template <class T>
   }
 }
 
+template <class T>
+[[gnu::always_inline]] inline void sgd(T* weight, const T* gradient, T* velocity, std::int64_t count,
+                                       const SgdRule& rule) {
+  const auto rate = static_cast<T>(rule.learning_rate), momentum = static_cast<T>(rule.momentum),
+             decay = static_cast<T>(rule.weight_decay);
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < count; ++i) {
+    const T next = momentum * velocity[i] + (gradient[i] + decay * weight[i]);
+    velocity[i] = next;
+    weight[i] -= rate * next;
+  }
+}
+
+template <class T>
+[[gnu::always_inline]] inline void adamw(T* weight, const T* gradient, Moving<T> moving, std::int64_t count,
+                                         const AdamWRule& rule) {
+  const auto keep = static_cast<T>(1.0 - rule.learning_rate * rule.weight_decay),
+             rate = static_cast<T>(rule.learning_rate / rule.correction1), beta1 = static_cast<T>(rule.beta1),
+             beta2 = static_cast<T>(rule.beta2), rest1 = static_cast<T>(1.0 - rule.beta1),
+             rest2 = static_cast<T>(1.0 - rule.beta2), epsilon = static_cast<T>(rule.epsilon),
+             root = static_cast<T>(std::sqrt(rule.correction2));
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < count; ++i) {
+    const T mean = beta1 * moving.mean[i] + rest1 * gradient[i];
+    const T square = beta2 * moving.square[i] + rest2 * (gradient[i] * gradient[i]);
+    moving.mean[i] = mean;
+    moving.square[i] = square;
+    weight[i] = weight[i] * keep - rate * mean / (std::sqrt(square) / root + epsilon);
+  }
+}
+
 }  // namespace
 
-[[gnu::target_clones("avx512f", "avx2", "default")]] void max_pool_plane(const float* input, float* output,
-                                                                         std::int32_t* position,
-                                                                         const PoolGeometry& geometry,
-                                                                         PoolScratch<float>& scratch) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void max_pool_plane(const float* input,
+                                                                                          float* output,
+                                                                                          std::int32_t* position,
+                                                                                          const PoolGeometry& geometry,
+                                                                                          PoolScratch<float>& scratch) {
   pool_plane(input, output, position, geometry, scratch);
 }
-[[gnu::target_clones("avx512f", "avx2", "default")]] void max_pool_plane(const double* input, double* output,
-                                                                         std::int32_t* position,
-                                                                         const PoolGeometry& geometry,
-                                                                         PoolScratch<double>& scratch) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void max_pool_plane(
+    const double* input, double* output, std::int32_t* position, const PoolGeometry& geometry,
+    PoolScratch<double>& scratch) {
   pool_plane(input, output, position, geometry, scratch);
 }
 
-[[gnu::target_clones("avx512f", "avx2", "default")]] Moments channel_moments(const float* x, const ChannelRuns& runs) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] Moments channel_moments(const float* x,
+                                                                                              const ChannelRuns& runs) {
   return moments(x, runs);
 }
-[[gnu::target_clones("avx512f", "avx2", "default")]] Moments channel_moments(const double* x, const ChannelRuns& runs) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] Moments channel_moments(const double* x,
+                                                                                              const ChannelRuns& runs) {
   return moments(x, runs);
 }
 
-[[gnu::target_clones("avx512f", "avx2", "default")]] void channel_normalise(const float* x, float* y,
-                                                                            const ChannelRuns& runs, Line<float> line,
-                                                                            Epilogue<float> epilogue) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void channel_normalise(const float* x, float* y,
+                                                                                             const ChannelRuns& runs,
+                                                                                             Line<float> line,
+                                                                                             Epilogue<float> epilogue) {
   normalise(x, y, runs, line, epilogue);
 }
-[[gnu::target_clones("avx512f", "avx2", "default")]] void channel_normalise(const double* x, double* y,
-                                                                            const ChannelRuns& runs, Line<double> line,
-                                                                            Epilogue<double> epilogue) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void channel_normalise(
+    const double* x, double* y, const ChannelRuns& runs, Line<double> line, Epilogue<double> epilogue) {
   normalise(x, y, runs, line, epilogue);
 }
 
-[[gnu::target_clones("avx512f", "avx2", "default")]] GradientSums channel_gradient_sums(const float* x, float* g,
-                                                                                        const float* y,
-                                                                                        const ChannelRuns& runs,
-                                                                                        double mean) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] GradientSums channel_gradient_sums(
+    const float* x, float* g, const float* y, const ChannelRuns& runs, double mean) {
   return gradient_sums(x, g, y, runs, mean);
 }
-[[gnu::target_clones("avx512f", "avx2", "default")]] GradientSums channel_gradient_sums(const double* x, double* g,
-                                                                                        const double* y,
-                                                                                        const ChannelRuns& runs,
-                                                                                        double mean) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] GradientSums channel_gradient_sums(
+    const double* x, double* g, const double* y, const ChannelRuns& runs, double mean) {
   return gradient_sums(x, g, y, runs, mean);
 }
 
-[[gnu::target_clones("avx512f", "avx2", "default")]] void channel_input_gradient(const float* x, const float* g,
-                                                                                 float* result, const ChannelRuns& runs,
-                                                                                 const GradientLine& line) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void channel_input_gradient(
+    const float* x, const float* g, float* result, const ChannelRuns& runs, const GradientLine& line) {
   input_gradient(x, g, result, runs, line);
 }
-[[gnu::target_clones("avx512f", "avx2", "default")]] void channel_input_gradient(const double* x, const double* g,
-                                                                                 double* result,
-                                                                                 const ChannelRuns& runs,
-                                                                                 const GradientLine& line) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void channel_input_gradient(
+    const double* x, const double* g, double* result, const ChannelRuns& runs, const GradientLine& line) {
   input_gradient(x, g, result, runs, line);
+}
+
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void sgd_step(float* weight,
+                                                                                    const float* gradient,
+                                                                                    float* velocity, std::int64_t count,
+                                                                                    const SgdRule& rule) {
+  sgd(weight, gradient, velocity, count, rule);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void adamw_step(
+    float* weight, const float* gradient, Moving<float> moving, std::int64_t count, const AdamWRule& rule) {
+  adamw(weight, gradient, moving, count, rule);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void sgd_step(
+    double* weight, const double* gradient, double* velocity, std::int64_t count, const SgdRule& rule) {
+  sgd(weight, gradient, velocity, count, rule);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void adamw_step(
+    double* weight, const double* gradient, Moving<double> moving, std::int64_t count, const AdamWRule& rule) {
+  adamw(weight, gradient, moving, count, rule);
 }
 
 }  // namespace gabra::exec::cpu

@@ -7,7 +7,8 @@
 #include <vector>
 
 // Inner loops of layers that LibTorch's CPU kernels leave slow: one plane or one channel at a time, in float32 and
-// float64, compiled for AVX-512, AVX2 and the baseline. No threads: callers spread planes and channels.
+// float64, compiled for x86-64-v4, -v3 and the baseline (levels with FMA for all vector sizes: every element is rounded
+// alike). No threads: callers spread planes and channels.
 
 namespace gabra::exec::cpu {
 
@@ -89,5 +90,27 @@ void channel_input_gradient(const float* x, const float* g, float* result, const
                             const GradientLine& line);
 void channel_input_gradient(const double* x, const double* g, double* result, const ChannelRuns& runs,
                             const GradientLine& line);
+
+/// Numbers of one update; see UpdateOptions.
+struct SgdRule {
+  double learning_rate = 0.0, momentum = 0.0, weight_decay = 0.0;
+};
+/// One pass over `count` elements. Every element is rounded alike, wherever it lies: an update does not depend on how
+/// parameters are spread over buckets. (LibTorch's fused optimizers treat the last few elements differently.)
+void sgd_step(float* weight, const float* gradient, float* velocity, std::int64_t count, const SgdRule& rule);
+void sgd_step(double* weight, const double* gradient, double* velocity, std::int64_t count, const SgdRule& rule);
+
+struct AdamWRule {
+  double learning_rate = 0.0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.0;
+  double correction1 = 1.0, correction2 = 1.0;  ///< 1 - beta^step
+};
+template <class T>
+struct Moving {
+  T* mean;    ///< of the gradient
+  T* square;  ///< of its square
+};
+void adamw_step(float* weight, const float* gradient, Moving<float> moving, std::int64_t count, const AdamWRule& rule);
+void adamw_step(double* weight, const double* gradient, Moving<double> moving, std::int64_t count,
+                const AdamWRule& rule);
 
 }  // namespace gabra::exec::cpu

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "flat_state.hpp"
 
-#include "gabra/core/check.hpp"
+#include "cpu_kernels.hpp"
 #include "state.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -22,6 +23,42 @@ bool lies_in(const UnitRange& range, const Network& network, std::size_t layer) 
   const auto units = network.units();
   return layer >= units[static_cast<std::size_t>(range.first)].first.index() &&
          layer < units[static_cast<std::size_t>(range.end) - 1].end.index();
+}
+
+void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, const at::Tensor& weights,
+                      const at::Tensor& gradients, const at::Tensor& first, const at::Tensor& second) {
+  if (optimizer == Optimizer::SgdMomentum) {
+    // The buffer starts at zero, so that PyTorch's special first step (buffer = gradient) is the general one.
+    at::_fused_sgd_({weights}, {gradients}, {first}, options.weight_decay, options.momentum, options.learning_rate,
+                    /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
+  } else {
+    const at::Tensor steps = at::full({}, static_cast<double>(options.step), weights.options().dtype(at::kFloat));
+    at::_fused_adamw_({weights}, {gradients}, {first}, {second}, {}, {steps}, options.learning_rate, options.beta1,
+                      options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+  }
+}
+
+template <class T>
+void step_on_cpu(Optimizer optimizer, const UpdateOptions& options, const at::Tensor& weights,
+                 const at::Tensor& gradients, const at::Tensor& first, const at::Tensor& second) {
+  const auto count = static_cast<double>(options.step);
+  const cpu::SgdRule sgd{options.learning_rate, options.momentum, options.weight_decay};
+  const cpu::AdamWRule adamw{options.learning_rate,
+                             options.beta1,
+                             options.beta2,
+                             options.epsilon,
+                             options.weight_decay,
+                             1.0 - std::pow(options.beta1, count),
+                             1.0 - std::pow(options.beta2, count)};
+  at::parallel_for(0, weights.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+    T* const weight = weights.mutable_data_ptr<T>() + begin;
+    const T* const gradient = gradients.const_data_ptr<T>() + begin;
+    T* const mean = first.mutable_data_ptr<T>() + begin;
+    if (optimizer == Optimizer::SgdMomentum)
+      cpu::sgd_step(weight, gradient, mean, end - begin, sgd);
+    else
+      cpu::adamw_step(weight, gradient, {mean, second.mutable_data_ptr<T>() + begin}, end - begin, adamw);
+  });
 }
 
 }  // namespace
@@ -189,15 +226,12 @@ void FlatState::forget_step() {
 void FlatState::update_bucket(Bucket& bucket, const UpdateOptions& options) const {
   const auto step = [&](const at::Tensor& weights, const at::Tensor& gradients, const at::Tensor& first,
                         const at::Tensor& second) {
-    if (optimizer_ == Optimizer::SgdMomentum) {
-      // The buffer starts at zero, so that PyTorch's special first step (buffer = gradient) is the general one.
-      at::_fused_sgd_({weights}, {gradients}, {first}, options.weight_decay, options.momentum, options.learning_rate,
-                      /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
-    } else {
-      const at::Tensor steps = at::full({}, static_cast<double>(options.step), weights.options().dtype(at::kFloat));
-      at::_fused_adamw_({weights}, {gradients}, {first}, {second}, {}, {steps}, options.learning_rate, options.beta1,
-                        options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false);
-    }
+    if (!weights.is_cpu())
+      step_by_libtorch(optimizer_, options, weights, gradients, first, second);
+    else if (weights.scalar_type() == at::kFloat)
+      step_on_cpu<float>(optimizer_, options, weights, gradients, first, second);
+    else
+      step_on_cpu<double>(optimizer_, options, weights, gradients, first, second);
   };
   const at::Tensor& first = bucket.state[0];
   const at::Tensor& second = bucket.state[optimizer_ == Optimizer::SgdMomentum ? 0 : 1];

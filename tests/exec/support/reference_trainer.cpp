@@ -101,6 +101,11 @@ void ReferenceTrainer::update(const UpdateOptions& options) {
   }
 }
 
+void ReferenceTrainer::set(const std::string& name, const at::Tensor& value) {
+  const c10::AutoGradMode off(false);
+  tensors_.at(name).copy_(value);
+}
+
 at::Tensor ReferenceTrainer::evaluate(const std::vector<at::Tensor>& inputs) {
   const c10::AutoGradMode off(false);
   return pass(inputs, {.is_training = false});

@@ -30,6 +30,8 @@ class ReferenceTrainer {
   /// Returns the mean loss over the micro-batches. `options.step` is counted from 1.
   double step(const std::vector<std::vector<at::Tensor>>& inputs, const std::vector<at::Tensor>& targets,
               const UpdateOptions& options);
+  /// Another value of a parameter or buffer.
+  void set(const std::string& name, const at::Tensor& value);
   /// The network's output with running statistics and without dropout.
   [[nodiscard]] at::Tensor evaluate(const std::vector<at::Tensor>& inputs);
   /// Parameters and buffers in the order of model_state(); copies.
