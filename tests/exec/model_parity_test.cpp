@@ -64,8 +64,8 @@ TEST_P(ModelParity, AdamWInFloat64) { compare(GetParam(), Optimizer::AdamW, at::
 // Samples for which no value is so near to zero, and no two in a window so near to each other, that rounding decides
 // what ReLU and max pooling pass on: then even LibTorch's float32 is 3e-2 away from its float64 (unet-3d, seed 0).
 const Case kCasesInFloat32[] = {
-    {"3d-resattnet-18:width=8,input=1x65x48x48", {2, 9}, 101},
-    {"unet-3d:width=4,input=1x16x16x16", {2, 5}, 101},
+    {"3d-resattnet-18:width=8,input=1x65x48x48", {2, 9}, 301},
+    {"unet-3d:width=4,input=1x16x16x16", {2, 5}, 301},
     {"gpt:layers=2,hidden=16,heads=4,sequence=8,vocabulary=11,dropout=0.2", {1, 4}},
 };
 
