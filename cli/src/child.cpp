@@ -10,8 +10,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <thread>
 
 namespace gabra::cli {
 namespace {
@@ -48,36 +51,49 @@ class HandedOnSignals {
   std::array<struct sigaction, kHandedOn.size()> former_{};
 };
 
+struct Pipe {
+  int read_end;
+  int write_end;
+};
+
+/// Closed by exec.
+Pipe make_pipe(const std::string& program) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    throw_input_error(program, std::strerror(errno), "a system with a free file descriptor");
+  return {ends[0], ends[1]};
+}
+
 /// In the child. Reports why exec failed through `report`, which exec closes.
-[[noreturn]] void become(const std::vector<char*>& words, pid_t parent, int report) {
+[[noreturn]] void become(const std::vector<char*>& words, pid_t parent, int report, int error) {
   for (const int signal : kHandedOn) ::signal(signal, SIG_DFL);
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(1);  // it ended before prctl()
   const int in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   ::dup2(in, STDIN_FILENO);
+  ::dup2(error, STDERR_FILENO);
   ::execvp(words.front(), words.data());
   const int reason = errno;
   [[maybe_unused]] const auto written = ::write(report, &reason, sizeof reason);
   ::_exit(127);
 }
 
-pid_t start(const std::vector<std::string>& words) {
+/// `error` is the write end of the child's standard error.
+pid_t start(const std::vector<std::string>& words, int error) {
   std::vector<std::string> copies = words;
   std::vector<char*> pointers;
   for (std::string& word : copies) pointers.push_back(word.data());
   pointers.push_back(nullptr);
-  std::array<int, 2> report{};
-  if (::pipe2(report.data(), O_CLOEXEC) != 0)
-    throw_input_error(words.front(), std::strerror(errno), "a system with a free file descriptor");
+  const Pipe report = make_pipe(words.front());
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child == 0) become(pointers, parent, report[1]);
+  if (child == 0) become(pointers, parent, report.write_end, error);
   const int fork_error = errno;
-  ::close(report[1]);
+  ::close(report.write_end);
   int reason = 0;
-  const bool has_failed = child < 0 || ::read(report[0], &reason, sizeof reason) == sizeof reason;
-  ::close(report[0]);
+  const bool has_failed = child < 0 || ::read(report.read_end, &reason, sizeof reason) == sizeof reason;
+  ::close(report.read_end);
   if (!has_failed) return child;
   if (child > 0) ::waitpid(child, nullptr, 0);
   throw_input_error(words.front(),
@@ -85,20 +101,50 @@ pid_t start(const std::vector<std::string>& words) {
                     "the program of an MPI library (openmpi-bin) in PATH");
 }
 
+std::vector<pid_t> own_children() {
+  std::vector<pid_t> children;
+  std::ifstream list("/proc/self/task/" + std::to_string(::gettid()) + "/children");
+  for (pid_t process = 0; list >> process;) children.push_back(process);
+  return children;
+}
+
+/// Waits for grandchildren that outlived their parent; kills them after a while.
+void end_orphans() {
+  constexpr int kRounds = 200;
+  constexpr std::chrono::milliseconds kPause(10);
+  for (int round = 0; ::waitpid(-1, nullptr, WNOHANG) >= 0 || errno == EINTR; ++round) {
+    if (round >= kRounds)
+      for (const pid_t process : own_children()) ::kill(process, SIGKILL);
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 }  // namespace
 
-ChildEnd run_child(const std::vector<std::string>& words) {
+ChildEnd run_child(const std::vector<std::string>& words, const std::function<void(std::string_view)>& print_error) {
   received = 0;
   child_id = 0;
   const HandedOnSignals signals;
-  const pid_t child = start(words);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what the child leaves behind becomes a child of this process
+  const Pipe error = make_pipe(words.front());
+  const pid_t child = start(words, error.write_end);
+  ::close(error.write_end);
   child_id = child;
   if (received != 0) ::kill(child, SIGTERM);  // came before there was a child to hand it to
+  std::array<char, 4096> piece{};
+  while (true) {
+    const ::ssize_t count = ::read(error.read_end, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    print_error({piece.data(), static_cast<std::size_t>(count)});
+  }
+  ::close(error.read_end);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   child_id = 0;
   ::kill(-child, SIGKILL);
+  end_orphans();
   ChildEnd end;
   end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   end.interrupted_by = received;

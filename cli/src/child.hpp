@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gabra::cli {
@@ -14,8 +16,9 @@ struct ChildEnd {
 
 /// Runs a program (searched in PATH; arguments follow its name) in a process group of its own, without standard input,
 /// and waits for it. SIGINT, SIGTERM and SIGHUP are handed on to it; a second one kills it. It is ended with this
-/// process, however that ends, and what it leaves in its process group is killed.
-/// Throws InputError when it cannot be started.
-[[nodiscard]] ChildEnd run_child(const std::vector<std::string>& words);
+/// process, however that ends, and what it leaves in its process group is killed. `print_error` gets its standard
+/// error. Throws InputError when it cannot be started.
+[[nodiscard]] ChildEnd run_child(const std::vector<std::string>& words,
+                                 const std::function<void(std::string_view)>& print_error);
 
 }  // namespace gabra::cli

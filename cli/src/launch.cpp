@@ -5,15 +5,14 @@
 #include "beside.hpp"
 #include "child.hpp"
 #include "gabra/plan/compiler.hpp"
+#include "mpirun_messages.hpp"
 #include "text.hpp"
 #include "train_job.hpp"
 
 #include <fmt/format.h>
-#include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <set>
@@ -45,7 +44,7 @@ std::size_t device_count(const Plan& plan) {
 }
 
 std::vector<std::string> mpirun_command(FlagReader& flags, const exec::TrainJob& job, char** arguments) {
-  std::vector<std::string> words{"mpirun", "-q"};
+  std::vector<std::string> words{"mpirun"};
   if (::geteuid() == 0) words.emplace_back("--allow-run-as-root");
   if (!has_allocation(flags)) words.emplace_back("--oversubscribe");
   // gabra-exec binds itself to --threads-per-rank cores.
@@ -59,22 +58,32 @@ std::vector<std::string> mpirun_command(FlagReader& flags, const exec::TrainJob&
 }
 
 /// For people: how a failed training can go on.
-void print_failure(const exec::TrainJob& job, const ChildEnd& end) {
-  std::string how = fmt::format("status {}", end.status);
-  if (end.status > 128)
-    how = fmt::format("a rank was ended by signal {} ({})", end.status - 128, strsignal(end.status - 128));
-  fmt::print(stderr, "gabra: the training stopped: {}\n", how);
+void print_failure(const exec::TrainJob& job, const ChildEnd& end, const std::string& ended_rank) {
+  if (!ended_rank.empty())
+    fmt::print(stderr, "gabra: the training stopped: {}\n", ended_rank);
+  else if (end.status > 128)
+    fmt::print(stderr, "gabra: the training stopped: a rank was ended by signal {} ({})\n", end.status - 128,
+               strsignal(end.status - 128));
+  else
+    fmt::print(stderr, "gabra: the training stopped\n");
   if (!job.checkpoints.folder.empty())
     fmt::print(stderr, "gabra: --resume goes on from the newest checkpoint in {}\n", job.checkpoints.folder);
+}
+
+void print_error(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
 }
 
 int run_with_restarts(const exec::TrainJob& job, std::vector<std::string> words, std::int64_t restarts) {
   bool resumes = job.checkpoints.resumes;
   while (true) {
-    const ChildEnd end = run_child(words);
+    MpirunMessages messages;
+    const ChildEnd end = run_child(words, [&](std::string_view piece) { print_error(messages.pass(piece)); });
+    print_error(messages.rest());
     if (end.interrupted_by != 0) return 128 + end.interrupted_by;
     if (end.status == kDone || end.status == kBadInput) return end.status;
-    print_failure(job, end);
+    print_failure(job, end, messages.ended_rank());
     if (restarts == 0) return kDeviceFailure;
     fmt::print(stderr, "gabra: starting again from the newest checkpoint, {} more {} after this\n", restarts - 1,
                restarts == 2 ? "time" : "times");

@@ -56,6 +56,7 @@ void add_train_flags(FlagSet& flags) {
 
 void add_predict_flags(FlagSet& flags) {
   flags.add("--checkpoint", "FILE", "a checkpoint, or a folder of them: best.pt, else the newest");
+  // Without --task or --classes everybody of the folder is predicted, whatever the group.
   add_data_flags(flags);
   flags.add("--volume", "FILE", "one scan, in place of --data; may be repeated");
   flags.add("-o,--output", "FILE", "write the table, tab-separated");

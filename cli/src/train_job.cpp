@@ -3,6 +3,7 @@
 
 #include "inputs.hpp"
 #include "output_file.hpp"
+#include "text.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -156,6 +157,7 @@ exec::TrainJob read_train_job(const FlagSet& flag_set) {
   job.plan_path = flags.required("--plan", "a plan file, as gabra optimize -o writes it").value_or("");
   if (auto plan = InputLoader(flags, nullptr).plan("--plan", nullptr, nullptr)) job.plan = std::move(*plan);
   check_plan_can_be_trained(flags, job.plan);
+  if (job.plan.problem.network != nullptr) job.samples_name = samples_name(*job.plan.problem.network);
   job.samples = read_samples(flags);
   job.epochs = flags.integer("--epochs", {1});
   job.steps = flags.integer("--steps", {1});

@@ -254,6 +254,17 @@ TEST(CheckpointFolder, CleansWhatAKilledProcessLeft) {
   EXPECT_EQ(folder.names(), std::vector<std::string>{"mine.txt"});
 }
 
+TEST(CheckpointInfo, TheExampleOfTheDocumentationIsOne) {
+  const std::string text = read_text(GABRA_SOURCE_DIR "/docs/formats.md");
+  const std::size_t section = text.find("\n## gabra/checkpoint/1\n");
+  const std::size_t begin = text.find("```json\n", section) + 8;
+  const CheckpointInfo info = parse_checkpoint(text.substr(begin, text.find("```", begin) - begin), "formats.md");
+  EXPECT_EQ(info.step, 120);
+  EXPECT_EQ(info.digest.crc32, 0x1c291ca3U);
+  EXPECT_EQ(info.training.clip_norm, 1.0);
+  EXPECT_EQ(parse_checkpoint(to_json_text(info), "again").data, info.data);
+}
+
 TEST(MatchWeights, ByNameThenInOrder) {
   const std::vector<StateEntry> state{{"a.conv.weight", {2, 1}, true}, {"a.bn.weight", {2}, true},
                                       {"a.bn.bias", {2}, true},        {"a.bn.running_mean", {2}, false},

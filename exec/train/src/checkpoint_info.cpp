@@ -76,6 +76,7 @@ std::string to_json_text(const CheckpointInfo& info) {
                     {"step", info.step},
                     {"epoch", info.epoch},
                     {"step_of_epoch", info.step_of_epoch},
+                    {"loss_of_epoch", info.loss_of_epoch},
                     {"seed", fmt::format("{:016x}", info.seed)},
                     {"file", info.file},
                     {"file_bytes", info.digest.bytes},
@@ -98,6 +99,7 @@ CheckpointInfo parse_checkpoint(std::string_view json_text, const std::string& n
   info.step = object.integer("step", json::kNonNegative);
   info.epoch = object.integer("epoch", json::kNonNegative);
   info.step_of_epoch = object.integer("step_of_epoch", json::kNonNegative);
+  info.loss_of_epoch = object.number("loss_of_epoch");
   info.seed = read_hexadecimal<std::uint64_t>(object, "seed", 16);
   info.file = object.text("file");
   if (info.file.find('/') != std::string::npos)

@@ -177,7 +177,7 @@ std::vector<NamedTensor> read_tensors(const std::string& path) {
     throw;
   } catch (const std::exception& broken) {  // c10::Error, and what the standard library throws on nonsense
     std::string reason = broken.what();
-    reason = reason.substr(0, reason.find('\n'));
+    reason = reason.substr(0, std::min(reason.find('\n'), reason.find(". ")));
     throw_input_error(path, "a file that is damaged or of another kind (" + reason + ")", kAllowed);
   }
 }

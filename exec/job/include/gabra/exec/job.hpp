@@ -66,6 +66,7 @@ struct CheckpointSettings {
 struct TrainJob {
   std::string plan_path;
   PlanFile plan;
+  std::string samples_name = "samples";  ///< for people: "volumes"
   SampleSource samples;
   std::optional<std::int64_t> epochs;  ///< at least one of the two; the first that is reached ends it
   std::optional<std::int64_t> steps;

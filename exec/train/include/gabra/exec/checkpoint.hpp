@@ -19,6 +19,7 @@ struct CheckpointInfo {
   std::int64_t step = 0;           ///< updates done
   std::int64_t epoch = 0;          ///< whole epochs done
   std::int64_t step_of_epoch = 0;  ///< updates done in the epoch after those
+  double loss_of_epoch = 0.0;      ///< sum of the losses of those
   std::uint64_t seed = 0;
   std::shared_ptr<const Network> network;
   TrainingSettings training;

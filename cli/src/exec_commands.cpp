@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "exec_commands.hpp"
+
+#include "gabra/core/check.hpp"
+#include "gabra/exec/mpi_world.hpp"
+#include "gabra/exec/predict.hpp"
+#include "gabra/exec/train.hpp"
+#include "train_job.hpp"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <thread>
+
+namespace gabra::cli {
+namespace {
+
+constexpr std::chrono::seconds kPatience{2};
+
+void print_faults(const InputError& error) {
+  for (const Fault& fault : error.faults()) fmt::print(stderr, "gabra: {}\n", to_text(fault));
+  std::fflush(stderr);
+}
+
+/// Ends this rank after an error that all ranks have met; if the others do not come, it was this rank's alone, and
+/// `say` is called after all.
+template <class Say>
+int leave_together(const exec::MpiWorld& world, int status, Say say) {
+  if (world.rank() == 0) say();
+  std::atomic<bool> is_over = false;
+  std::thread patience([&] {
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (!is_over && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if (is_over) return;
+    if (world.rank() != 0) say();
+    exec::MpiWorld::abort(status);
+  });
+  world.barrier();
+  is_over = true;
+  patience.join();
+  return status;
+}
+
+/// What LibTorch says is long; its first line is the message.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int run_train_rank(const FlagSet& flags, char** arguments) {
+  const exec::TrainJob job = read_train_job(flags);
+  // mpirun, which started this rank, may be killed.
+  if (::getenv("OMPI_COMM_WORLD_RANK") != nullptr) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  int argument_count = 1;
+  const exec::MpiWorld world(argument_count, arguments);
+  const std::string name = fmt::format("rank {}", world.rank());
+  exec::Monitor monitor(name, job.timeout.value());
+  int status = kDone;
+  try {
+    const std::string text = exec::train(job, world, monitor);
+    if (!text.empty()) print_to_stdout(text);
+    std::fflush(stdout);
+  } catch (const InputError& error) {
+    status = leave_together(world, kBadInput, [&] { print_faults(error); });
+  } catch (const exec::TrainingError& error) {
+    status = leave_together(world, kDeviceFailure, [&] { fmt::print(stderr, "gabra: {}\n", error.what()); });
+  } catch (const Error& error) {
+    fmt::print(stderr, "gabra-exec: {}: {}\n", name, error.what());
+    exec::MpiWorld::abort(kDeviceFailure);
+  } catch (const std::exception& error) {  // LibTorch's, and a lack of memory
+    fmt::print(stderr, "gabra-exec: {}: {}\n", name, first_line(error.what()));
+    exec::MpiWorld::abort(kDeviceFailure);
+  }
+  return status;
+}
+
+/// predict, explain: one process, without MPI.
+template <class Work>
+int run_alone(Work work) {
+  exec::unblock_stop_signals();
+  try {
+    print_to_stdout(work());
+    return kDone;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error(first_line(error.what()));
+  }
+}
+
+}  // namespace
+
+int run_exec_command(ExecCommand command, const FlagSet& flags, char** arguments) {
+  switch (command) {
+    case ExecCommand::Train:
+      return run_train_rank(flags, arguments);
+    case ExecCommand::Predict:
+      return run_alone([&] { return exec::predict(read_predict_job(flags)); });
+    case ExecCommand::Explain:
+      return run_alone([&] { return exec::explain(read_explain_job(flags)); });
+  }
+  GABRA_CHECK(false, "an unknown command");
+  return kBadInput;
+}
+
+}  // namespace gabra::cli

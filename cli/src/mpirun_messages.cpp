@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#include "mpirun_messages.hpp"
+
+#include <fmt/format.h>
+
+#include <regex>
+#include <utility>
+
+namespace gabra::cli {
+namespace {
+
+constexpr std::size_t kShortestEdge = 40;
+
+bool may_be_edge(std::string_view line) { return line.find_first_not_of("-\n") == std::string_view::npos; }
+bool is_edge(std::string_view line) { return line.size() > kShortestEdge && may_be_edge(line); }
+
+/// Frames that say what the ranks, or gabra, say better.
+bool is_left_out(const std::string& frame) {
+  for (const char* text :
+       {"Primary job", "MPI_ABORT was invoked", "exited with non-zero status", "noticed that process rank"})
+    if (frame.find(text) != std::string::npos) return true;
+  return false;
+}
+
+}  // namespace
+
+std::string MpirunMessages::pass(std::string_view piece) {
+  std::string out;
+  for (const char c : piece) {
+    line_ += c;
+    if (c != '\n') continue;
+    const std::string line = std::exchange(line_, {});
+    if (is_edge(line)) {
+      if (is_in_frame_) {
+        frame_ += line;
+        out += end_frame();
+      } else {
+        is_in_frame_ = true;
+        frame_ = line;
+      }
+    } else if (is_in_frame_) {
+      frame_ += line;
+    } else {
+      out += line;
+    }
+  }
+  // A progress bar has no end of line.
+  if (!is_in_frame_ && !may_be_edge(line_)) out += std::exchange(line_, {});
+  return out;
+}
+
+std::string MpirunMessages::end_frame() {
+  is_in_frame_ = false;
+  const std::string frame = std::exchange(frame_, {});
+  static const std::regex ended(
+      "process rank ([0-9]+) with PID [0-9]+ on node (\\S+) exited\\s+on signal ([0-9]+) \\(([^)]*)\\)");
+  if (std::smatch match; std::regex_search(frame, match, ended))
+    ended_rank_ = fmt::format("rank {} on {} was ended by signal {} ({})", match[1].str(), match[2].str(),
+                              match[3].str(), match[4].str());
+  return is_left_out(frame) ? "" : frame;
+}
+
+std::string MpirunMessages::rest() { return std::exchange(frame_, {}) + std::exchange(line_, {}); }
+
+}  // namespace gabra::cli

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "gabra/exec/communicator.hpp"
+#include "gabra/exec/device.hpp"
+#include "gabra/exec/job.hpp"
+#include "gabra/exec/mpi_world.hpp"
+
+#include <memory>
+
+namespace gabra::exec {
+
+/// What one rank computes and communicates with.
+struct RankDevice {
+  std::unique_ptr<Communicator> communicator;
+  std::unique_ptr<Device> device;
+};
+
+/// Throws InputError, on all ranks, where there are fewer GPUs than ranks on a machine, or the executor was built
+/// without CUDA. Collective.
+[[nodiscard]] RankDevice make_rank_device(const TrainJob& job, const Program& program, const MpiWorld& world);
+
+/// Binds this process to `threads` cores of its own where the machine has enough for all its ranks; threads that
+/// exist already are left alone.
+void bind_to_cores(int local_rank, std::int64_t threads);
+
+}  // namespace gabra::exec

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#include "support/training_case.hpp"
+#include "support/training_run.hpp"
+
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+namespace gabra::test {
+namespace {
+
+using nlohmann::json;
+
+class Train : public TrainingCase {};
+
+std::set<std::string> track_names(const json& trace) {
+  std::set<std::string> names;
+  for (const json& event : trace.at("traceEvents"))
+    if (event.at("ph") == "M" && event.at("args").contains("name"))
+      names.insert(event.at("args").at("name").get<std::string>());
+  return names;
+}
+
+TEST_F(Train, TwoStagesOnTwoRanks) {
+  make_plan("plan", "0-4@0 5-12@1");
+  const json result = run_json(
+      "train --plan plan.json --synthetic --steps 5 --log log.jsonl --trace run.json --schedule cosine "
+      "--warmup-steps 2 --learning-rate 0.01 --seed 3");
+  EXPECT_EQ(result.at("steps"), 5);
+  EXPECT_EQ(result.at("seed"), 3);
+  ASSERT_EQ(result.at("losses").size(), 5U);
+  EXPECT_GT(result.at("step_time_s").get<double>(), 0.0);
+  EXPECT_NEAR(result.at("samples_per_s").get<double>() * result.at("step_time_s").get<double>(), 8.0, 1e-9);
+  ASSERT_EQ(result.at("devices").size(), 2U);
+  for (const json& device : result.at("devices")) EXPECT_GT(device.at("peak_memory_bytes").get<double>(), 1e5);
+  const auto steps = read_log("log.jsonl", "step");
+  ASSERT_EQ(steps.size(), 5U);
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(steps[i].at("step"), i + 1);
+    EXPECT_EQ(steps[i].at("loss"), result.at("losses")[i]);
+  }
+  // Warm-up: 0.01 x 1/2, 0.01; then 0.01 (1 + cos(pi t / 3)) / 2 for t = 0, 1, 2.
+  const std::vector<double> rates{0.005, 0.01, 0.01, 0.0075, 0.0025};
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_NEAR(steps[i].at("learning_rate").get<double>(), rates[i], 1e-12);
+  // The measured timeline has the tracks of the simulated one.
+  (void)run("simulate --plan plan.json --trace predicted.json --json");
+  EXPECT_EQ(track_names(json::parse(read_text(folder_.file("run.json")))),
+            track_names(json::parse(read_text(folder_.file("predicted.json")))));
+}
+
+TEST_F(Train, PlansTrainAlikeAndRepeatBitForBit) {
+  // Large enough for batch norm to have more than two values per channel.
+  const std::string network = "3d-resattnet-18:width=8,input=1x64x64x64";
+  make_plan("serial", "0-12@0", "", network);
+  make_plan("both", "0-5@0,1 6-12@2/always", "--schedule gpipe", network);
+  const std::string line = " --synthetic --steps 3 --checkpoint-dir ";
+  const json serial = run_json("train --plan serial.json" + line + "a");
+  const json both = run_json("train --plan both.json" + line + "b");
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(both.at("losses")[i].get<double>(), serial.at("losses")[i].get<double>(), 1e-5);
+  (void)run("train --plan both.json" + line + "c");
+  EXPECT_EQ(read_text(folder_.file("b/step-000003.pt")), read_text(folder_.file("c/step-000003.pt")));
+}
+
+TEST_F(Train, ResumesBitForBitAndByAnotherPlan) {
+  make_plan("plan", "0-5@0 6-12@1");
+  make_plan("serial", "0-12@0");
+  const std::string line = "train --plan plan.json --synthetic --schedule step --checkpoint-every 2 --steps ";
+  (void)run(line + "6 --checkpoint-dir whole");
+  (void)run(line + "3 --checkpoint-dir parts");
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("parts/step-000003.json")));
+  // Without --resume an older training is not overwritten.
+  EXPECT_NE(run(line + "6 --checkpoint-dir parts", 2).err.find("--resume"), std::string::npos);
+  const json resumed = run_json(line + "6 --checkpoint-dir parts --resume");
+  EXPECT_EQ(resumed.at("first_step"), 4);
+  EXPECT_EQ(read_text(folder_.file("parts/step-000006.pt")), read_text(folder_.file("whole/step-000006.pt")));
+  const auto log = read_log("parts/log.jsonl", "step");
+  ASSERT_EQ(log.size(), 6U);
+  EXPECT_EQ(log[5].at("loss"), read_log("whole/log.jsonl", "step")[5].at("loss"));
+  // By another plan, from a damaged newest checkpoint: the one before it is used.
+  std::filesystem::resize_file(folder_.file("parts/step-000006.pt"), 1000);
+  const Outcome other = run("train --plan serial.json --synthetic --steps 7 --checkpoint-dir parts --resume --json");
+  EXPECT_NE(other.err.find("step-000006.pt"), std::string::npos) << other.err;
+  EXPECT_EQ(json::parse(other.out).at("first_step"), 5);
+  EXPECT_NEAR(json::parse(other.out).at("losses")[0].get<double>(), log[4].at("loss").get<double>(), 1e-5);
+}
+
+TEST_F(Train, BadInputIsReportedBeforeAnythingStarts) {
+  make_plan("plan", "0-12@0,1");
+  const Outcome flags = run("train --plan plan.json --data nowhere --synthetic --epochs 0 --fold 3 --momentum 2", 2);
+  for (const char* place : {"--data:", "--data, --synthetic", "--epochs", "--fold", "--momentum"})
+    EXPECT_NE(flags.err.find(place), std::string::npos) << place << "\n" << flags.err;
+  (void)run("train --plan none.json --synthetic --steps 1", 2);
+  (void)run("simulate --network " GABRA_DATA_DIR
+            "/pipedream_profiles/vgg16.txt --cluster workstation-2 --stages 0-15@0 "
+            "--global-batch 64 --micro-batches 1 -o opaque.json");
+  EXPECT_NE(run("train --plan opaque.json --synthetic --steps 1", 2).err.find("opaque"), std::string::npos);
+}
+
+TEST_F(Train, FaultsFoundByTheRanksAreStatusTwo) {
+  make_plan("plan", "0-12@0,1");
+  make_plan("wide", "0-12@0,1", "", "3d-resattnet-18:width=16,input=1x16x16x16");
+  (void)run("train --plan plan.json --synthetic --steps 1 --checkpoint-dir a");
+  const Outcome other = run("train --plan wide.json --synthetic --steps 2 --checkpoint-dir a --resume", 2);
+  EXPECT_NE(other.err.find("a checkpoint of another network"), std::string::npos) << other.err;
+  const Outcome weights = run("train --plan wide.json --synthetic --steps 1 --weights a/step-000001.pt", 2);
+  EXPECT_NE(weights.err.find("weights of another network"), std::string::npos) << weights.err;
+  // Said once, although two ranks ran.
+  EXPECT_EQ(weights.err.find("weights of another network"), weights.err.rfind("weights of another network"));
+  write_text(folder_.file("x.pt"), "nonsense");
+  (void)run("train --plan plan.json --synthetic --steps 1 --weights x.pt", 2);
+}
+
+TEST_F(Train, ALossThatIsNoNumberStops) {
+  make_plan("plan", "0-5@0 6-12@1");
+  const Outcome result = run("train --plan plan.json --synthetic --steps 20 --learning-rate 1e30", 3);
+  EXPECT_NE(result.err.find("the loss is not a number in step"), std::string::npos) << result.err;
+}
+
+TEST_F(Train, EveryKindOfNetworkTrainsOnSyntheticSamples) {
+  for (const std::string network :
+       {"unet-3d:width=4,input=1x16x16x16", "gpt:layers=1,hidden=16,heads=2,sequence=8,vocabulary=50"}) {
+    (void)run("optimize --network " + network +
+              " --cluster workstation-cpu --global-batch 4 --planner data-parallel -o p.json --quiet");
+    const json result = run_json("train --plan p.json --synthetic --steps 2");
+    EXPECT_TRUE(std::isfinite(result.at("final_loss").get<double>())) << network;
+  }
+}
+
+TEST_F(Train, ARankOfAnMpirunJobJoinsIt) {
+  make_plan("plan", "0-5@0 6-12@1");
+  const std::string line = "cd " + folder_.path() +
+                           " && mpirun --allow-run-as-root --oversubscribe -np 2 " GABRA_COMMAND
+                           " train --plan plan.json --synthetic --steps 2 --json > out.json 2> err.txt";
+  EXPECT_EQ(std::system(line.c_str()), 0) << read_text(folder_.file("err.txt"));
+  EXPECT_EQ(json::parse(read_text(folder_.file("out.json"))).at("devices").size(), 2U);
+}
+
+TEST_F(Train, CtrlCEndsEverything) {
+  make_plan("plan", "0-5@0 6-12@1");
+  TrainingRun run(split_words("train --plan plan.json --synthetic --steps 100000 --log log.jsonl"), folder_.path());
+  ASSERT_TRUE(run.wait_until([&] { return line_count(folder_.file("log.jsonl")) > 2; })) << run.err();
+  const auto ranks = run.ranks();
+  EXPECT_EQ(ranks.size(), 2U);
+  ::kill(run.id(), SIGINT);
+  const auto end = run.wait(10.0);
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->status, 128 + SIGINT);
+  for (const pid_t rank : ranks) EXPECT_FALSE(is_alive(rank));
+}
+
+}  // namespace
+}  // namespace gabra::test
