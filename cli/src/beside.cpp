@@ -14,7 +14,7 @@ namespace gabra::cli {
 std::string program_beside(const std::string& name) {
   std::error_code error;
   const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::string program = (own.parent_path() / name).string();
+  std::string program = (own.parent_path() / name).string();
   if (::access(program.c_str(), X_OK) == 0) return program;
   throw_input_error(program, std::string("a program that cannot be started: ") + std::strerror(errno),
                     name == "gabra-exec"

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -161,7 +162,7 @@ TEST(Pickle, MalformedOnesAreErrors) {
   for (const std::string& bad :
        {std::string("\x80\x02"
                     "cos\nsystem\nX\x02\0\0\0ls\x85R.",
-                    24),
+                    23),
         std::string("."), std::string("("), std::string("h\x05."), std::string("}K\x01s."), std::string("\x8a\x20")})
     EXPECT_THROW((void)parse_pickle(bad, "x"), InputError);
   std::mt19937 random(2);
@@ -269,7 +270,7 @@ TEST(MatchWeights, ByNameThenInOrder) {
   const std::vector<StateEntry> state{{"a.conv.weight", {2, 1}, true}, {"a.bn.weight", {2}, true},
                                       {"a.bn.bias", {2}, true},        {"a.bn.running_mean", {2}, false},
                                       {"t.q.weight", {3}, true},       {"t.gamma", {1}, true}};
-  const auto tensor = [](std::vector<std::int64_t> shape, double value) { return at::full(shape, value); };
+  const auto tensor = [](const std::vector<std::int64_t>& shape, double value) { return at::full(shape, value); };
   // PyTorch's own names and order: a module's own parameters before those of its parts.
   std::vector<NamedTensor> theirs{{"0.0.weight", tensor({2, 1}, 1)},
                                   {"0.1.weight", tensor({2}, 2)},
@@ -285,8 +286,8 @@ TEST(MatchWeights, ByNameThenInOrder) {
   EXPECT_EQ(matched[5].tensor[0].item<double>(), 5.0);
   // Our own names in any order, wrapped.
   std::vector<NamedTensor> ours;
-  for (auto entry = state.rbegin(); entry != state.rend(); ++entry)
-    ours.push_back({"module." + entry->name, at::ones(entry->shape)});
+  for (const StateEntry& entry : state) ours.push_back({"module." + entry.name, at::ones(entry.shape)});
+  std::reverse(ours.begin(), ours.end());
   EXPECT_EQ(match_weights(ours, state, "w.pt").size(), 6U);
   theirs[1].tensor = tensor({3}, 2);
   try {

@@ -19,7 +19,8 @@ double learning_rate_at(const LearningRate& rate, const TrainingLength& length, 
     }
     case LearningRateRule::Step: {
       const std::int64_t epochs_done = (step - 1) / length.steps_per_epoch;
-      return rate.base * std::pow(rate.factor, static_cast<double>(epochs_done / rate.epochs_per_step));
+      const std::int64_t changes = epochs_done / rate.epochs_per_step;
+      return rate.base * std::pow(rate.factor, static_cast<double>(changes));
     }
   }
   return rate.base;

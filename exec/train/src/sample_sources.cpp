@@ -97,7 +97,7 @@ class SyntheticSource final : public SampleSourceBase {
   }
 
   /// The samples are memory of their own, not LibTorch's: what a step needs is what is measured.
-  void copy_sample(at::Tensor to, std::size_t input, std::int64_t sample) {
+  void copy_sample(const at::Tensor& to, std::size_t input, std::int64_t sample) {
     const std::lock_guard lock(mutex_);
     if (to.scalar_type() == at::kLong) {
       auto& values = tokens_[{input, sample}];
