@@ -114,7 +114,7 @@ def main():
     options = parser.parse_args()
     config = json.loads(Path(options.config).read_text())
     if not Path(options.cohort).exists():
-        make = [str(options.python), str(ROOT / "experiments" / "cohort" / "make.py"), "--output", str(options.cohort),
+        make = [str(options.python), str(ROOT / "experiments" / "cohort" / "make_cohort.py"), "--output", str(options.cohort),
                 "--subjects", str(config["subjects"]), "--seed", str(config["cohort_seed"])]
         subprocess.run(make, check=True)
     rows = run_all(options, config)
