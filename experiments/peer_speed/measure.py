@@ -2,6 +2,7 @@
 """One training run of gabra or of PyTorch, as a dictionary of what it measured. Used by the experiments on real speed."""
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -33,9 +34,9 @@ def network_of(case):
 
 
 def units_of(gabra, case):
-    command = [str(gabra), "describe", "network", network_of(case), "--json"]
-    document = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return len(document["units"])
+    command = [str(gabra), "describe", "network", network_of(case)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(re.search(r"layers in (\d+) units", text).group(1))
 
 
 def stages_of(gabra, case, mode, split):

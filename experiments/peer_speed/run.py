@@ -58,10 +58,12 @@ def main():
     parser.add_argument("--python", default=measure.default_python(), help="with torch 2.11.0")
     parser.add_argument("--peers", default=measure.default_peers(), help="folder of peer_train.py")
     parser.add_argument("--config", default=HERE / "config.json")
+    parser.add_argument("--repeats", type=int, help="in place of the configuration's")
     parser.add_argument("--only", help="cases whose name contains this")
     parser.add_argument("--results", default=HERE / "results" / "results.json")
     options = parser.parse_args()
     config = json.loads(Path(options.config).read_text())
+    config["repeats"] = options.repeats or config["repeats"]
     if options.only:
         config["cases"] = [case for case in config["cases"] if options.only in case["name"]]
     rows = run_all(options, config)
