@@ -283,15 +283,18 @@ void CpuDevice::serve() {
   is_woken_ = true;  // tells the constructor that this thread runs
   changed_.notify_all();
   while (true) {
-    changed_.wait(lock, [this] { return is_stopping_ || is_in_step_; });
+    // Not for is_in_step_: a short step may be over before this thread looks, and its end waits to hear of it.
+    changed_.wait(lock, [this] { return is_stopping_ || !is_service_idle_; });
     if (is_stopping_) return;
-    lock.unlock();
-    try {
-      serve_step();
-    } catch (...) {
-      fail(std::current_exception());
+    if (is_in_step_) {
+      lock.unlock();
+      try {
+        serve_step();
+      } catch (...) {
+        fail(std::current_exception());
+      }
+      lock.lock();
     }
-    lock.lock();
     changed_.wait(lock, [this] { return is_stopping_ || !is_in_step_; });
     is_service_idle_ = true;
     changed_.notify_all();
