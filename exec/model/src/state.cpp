@@ -99,7 +99,7 @@ std::vector<StateRule> state_of(const Network& network, LayerId layer) {
 
 std::int64_t element_count(const StateEntry& entry) { return gabra::element_count(entry.shape); }
 
-void initialise(const StateRule& rule, std::uint64_t seed, at::Tensor tensor) {
+void initialise(const StateRule& rule, std::uint64_t seed, const at::Tensor& tensor) {
   if (rule.initial == Initial::Zero || rule.initial == Initial::One) {
     tensor.fill_(rule.initial == Initial::One ? 1.0 : 0.0);
     return;

@@ -25,6 +25,6 @@ struct StateRule {
 
 /// Fills `tensor` with the initial values of `rule`, drawn in double precision and keyed by (seed, name, element): the
 /// same weights in every plan, and rounded from the same numbers in every dtype.
-void initialise(const StateRule& rule, std::uint64_t seed, at::Tensor tensor);
+void initialise(const StateRule& rule, std::uint64_t seed, const at::Tensor& tensor);
 
 }  // namespace gabra::exec
