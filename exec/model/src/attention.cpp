@@ -147,7 +147,8 @@ class CausalAttentionKernel final : public LayerKernel {
 
  private:
   [[nodiscard]] double scale(std::int64_t features) const {
-    return 1.0 / std::sqrt(static_cast<double>(features / heads_));
+    const std::int64_t of_a_head = features / heads_;
+    return 1.0 / std::sqrt(static_cast<double>(of_a_head));
   }
 
   std::int64_t heads_;

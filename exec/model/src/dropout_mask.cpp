@@ -41,7 +41,7 @@ at::Tensor shifted(const at::Tensor& value, int by) {
 
 at::Tensor dropout_mask(const DropoutKey& key, c10::IntArrayRef sizes, c10::Device device) {
   if (!device.is_cpu()) return dropout_mask_by_operations(key, sizes, device);
-  const at::Tensor mask = at::empty(sizes, at::kBool);
+  at::Tensor mask = at::empty(sizes, at::kBool);
   const std::uint64_t threshold = threshold_of(key.probability);
   const std::int64_t elements = mask.numel() / sizes[0];
   bool* const kept = mask.mutable_data_ptr<bool>();

@@ -130,12 +130,12 @@ class DropoutKernel final : public LayerKernel {
       return;
     }
     const bool may_overwrite = is_exclusive(gradient);
-    input_gradients[0] = apply(std::move(gradient), saved.tensors[0], may_overwrite);
+    input_gradients[0] = apply(gradient, saved.tensors[0], may_overwrite);
   }
 
  private:
-  [[nodiscard]] at::Tensor apply(at::Tensor tensor, const at::Tensor& mask, bool may_overwrite) const {
-    at::Tensor result = may_overwrite ? std::move(tensor).mul_(mask) : tensor.mul(mask);
+  [[nodiscard]] at::Tensor apply(const at::Tensor& tensor, const at::Tensor& mask, bool may_overwrite) const {
+    at::Tensor result = may_overwrite ? tensor.mul_(mask) : tensor.mul(mask);
     return result.mul_(1.0 / (1.0 - probability_));
   }
 

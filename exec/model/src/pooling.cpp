@@ -67,7 +67,7 @@ class MaxPoolOnCpu final : public LayerKernel {
     const cpu::PoolGeometry geometry = geometry_of(x.sizes());
     std::vector<std::int64_t> sizes{x.size(0), x.size(1)};
     sizes.insert(sizes.end(), geometry.output.end() - (x.dim() - 2), geometry.output.end());
-    const at::Tensor y = at::empty(sizes, x.options());
+    at::Tensor y = at::empty(sizes, x.options());
     const at::Tensor positions = at::empty(sizes, at::kInt);
     const std::int64_t inner = x.numel() / (x.size(0) * x.size(1)), outer = y.numel() / (x.size(0) * x.size(1));
     at::parallel_for(0, x.size(0) * x.size(1), 1, [&](std::int64_t first, std::int64_t end) {
