@@ -13,9 +13,9 @@
 namespace gabra::ga {
 namespace {
 
-constexpr std::size_t kLayoutsAtOnce = 64;     // layouts whose plans are priced at once
-constexpr double kMostLayouts = 3e6;  // as many are kept in memory
-constexpr double kMostPlans = 1e9;    // as many bounds, at worst
+constexpr std::size_t kLayoutsAtOnce = 64;  // layouts whose plans are priced at once
+constexpr double kMostLayouts = 3e6;        // as many are kept in memory
+constexpr double kMostPlans = 1e9;          // as many bounds, at worst
 constexpr Recompute kRecomputations[] = {Recompute::Never, Recompute::Always, Recompute::ExceptLast};
 constexpr Schedule kSchedules[] = {Schedule::OneForwardOneBackward, Schedule::GPipe, Schedule::Sequential};
 
