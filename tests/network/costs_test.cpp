@@ -235,7 +235,7 @@ TEST(Costs, CausalAttention) {
   EXPECT_EQ(y.costs.saved_internal_elements, 195);
   EXPECT_EQ(y.costs.forward_elements, 10 * 30 + 8 * 75);
   EXPECT_EQ(y.costs.backward_elements, 20 * 30 + 9 * 75);
-  EXPECT_EQ(y.costs.workspace_elements, 150);
+  EXPECT_EQ(y.costs.workspace_elements, 150 + 4 * 30);
 }
 
 // 5 tokens of 11, 6 features, 8 positions: 66 + 48 parameters, 30 elements out.

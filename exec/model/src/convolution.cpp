@@ -37,12 +37,10 @@ class ConvolutionKernel final : public LayerKernel {
     saved.tensors = {input};
     const at::Tensor x = lifted(input);
     const std::optional<at::Tensor> bias = bias_ != nullptr ? std::optional(bias_->value) : std::nullopt;
-    const at::Tensor y =
-        uses_onednn_
-            ? at::mkldnn_convolution(x, weight_view_, bias, shape_.padding, shape_.stride, shape_.dilation,
-                                     shape_.groups)
-            : at::convolution(x, weight_view_, bias, shape_.stride, shape_.padding, shape_.dilation,
-                              shape_.is_transposed, std::vector<std::int64_t>(shape_.stride.size(), 0), shape_.groups);
+    const at::Tensor y = uses_onednn_
+                             ? forward_by_onednn(x, bias)
+                             : at::convolution(x, weight_view_, bias, shape_.stride, shape_.padding, shape_.dilation,
+                                               shape_.is_transposed, no_padding(), shape_.groups);
     return lowered(y, input.dim());
   }
 
@@ -61,20 +59,54 @@ class ConvolutionKernel final : public LayerKernel {
  private:
   using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
+  [[nodiscard]] std::vector<std::int64_t> no_padding() const {
+    return std::vector<std::int64_t>(shape_.padding.size(), 0);
+  }
+  /// oneDNN's fast kernels leave out volumes smaller than the weights' extent (3x3x3 on 2x2x2, the last layers of small
+  /// networks); what it does instead holds 4 copies of the weights for every thread. Padded first, such a volume is
+  /// large enough.
+  [[nodiscard]] bool is_padded_first(const at::Tensor& x) const {
+    for (std::size_t i = 0; i < shape_.padding.size(); ++i) {
+      const auto dimension = static_cast<std::int64_t>(i) + 2;
+      if (shape_.padding[i] > 0 && x.size(dimension) < shape_.dilation[i] * (weight_view_.size(dimension) - 1) + 1)
+        return true;
+    }
+    return false;
+  }
+  [[nodiscard]] at::Tensor padded(const at::Tensor& x) const {
+    std::vector<std::int64_t> both_sides;  // last dimension first
+    for (std::size_t i = shape_.padding.size(); i-- > 0;) both_sides.insert(both_sides.end(), 2, shape_.padding[i]);
+    return at::constant_pad_nd(x, both_sides);
+  }
+  [[nodiscard]] at::Tensor without_padding(at::Tensor x) const {
+    for (std::size_t i = 0; i < shape_.padding.size(); ++i) {
+      const auto dimension = static_cast<std::int64_t>(i) + 2;
+      x = x.narrow(dimension, shape_.padding[i], x.size(dimension) - 2 * shape_.padding[i]);
+    }
+    return x.contiguous();
+  }
+
+  [[nodiscard]] at::Tensor forward_by_onednn(const at::Tensor& x, const std::optional<at::Tensor>& bias) const {
+    const bool pads = is_padded_first(x);
+    return at::mkldnn_convolution(pads ? padded(x) : x, weight_view_, bias, pads ? no_padding() : shape_.padding,
+                                  shape_.stride, shape_.dilation, shape_.groups);
+  }
   [[nodiscard]] Gradients backward_by_onednn(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
                                              bool wants_input, bool wants_bias) const {
+    const bool pads = is_padded_first(x);
     // What LibTorch's own backward calls; it has no public name, and calling the stub itself does not link.
-    return at::native::mkldnn_convolution_backward_stub_DECLARE_DISPATCH_type::DEFAULT(
-        x, gradient, weight, shape_.padding, shape_.stride, shape_.dilation, shape_.groups,
-        {wants_input, true, wants_bias && bias_ != nullptr});
+    Gradients result = at::native::mkldnn_convolution_backward_stub_DECLARE_DISPATCH_type::DEFAULT(
+        pads ? padded(x) : x, gradient, weight, pads ? no_padding() : shape_.padding, shape_.stride, shape_.dilation,
+        shape_.groups, {wants_input, true, wants_bias && bias_ != nullptr});
+    if (pads && wants_input) std::get<0>(result) = without_padding(std::get<0>(result));
+    return result;
   }
   [[nodiscard]] Gradients backward_by_libtorch(const at::Tensor& gradient, const at::Tensor& x) const {
     const std::vector<std::int64_t> bias_sizes{gradient.size(1)};
     const bool widens = widens_weight_gradient(gradient);
     Gradients result = at::convolution_backward(gradient, x, weight_view_, at::OptionalIntArrayRef(bias_sizes),
                                                 shape_.stride, shape_.padding, shape_.dilation, shape_.is_transposed,
-                                                std::vector<std::int64_t>(shape_.stride.size(), 0), shape_.groups,
-                                                {wants(), !widens, bias_ != nullptr});
+                                                no_padding(), shape_.groups, {wants(), !widens, bias_ != nullptr});
     if (widens)
       std::get<1>(result) = std::get<1>(
           backward_by_onednn(gradient.to(at::kFloat), x.to(at::kFloat), weight_view_.to(at::kFloat), false, false));

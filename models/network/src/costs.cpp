@@ -16,9 +16,9 @@
 //
 //  kind                   forward flops                 backward flops      forward moved    backward moved     saved
 //  convolution            2 Cin/g K O (+ O bias)        2 x (1 x) forward   I + O            2 I + 2 O (I + O)  input
+//                         workspace: input and output (or its gradient) in the library's layout, I + O;
 //                         weights copied into the library's layout: one copy in the forward, and in the backward one
-//                         and the gradient before it is added; five in all in 3-D where the last dimension is at most
-//                         2 (measured with the oneDNN of LibTorch 2.11)
+//                         and the gradient before it is added (measured with the oneDNN of LibTorch 2.11)
 //  transposed_convolution 2 Cout K I (+ O bias)         2 x (1 x) forward   I + O            2 I + 2 O (I + O)  input
 //  batch_norm             7 O (3 statistics, 4 scale)   10 O                3 O              5 O                input
 //  layer_norm             7 O                           10 O                2 O              3 O                input,
@@ -46,7 +46,8 @@
 //  causal_attention       T = tokens, F = features, h = heads; P = 8 T F^2 + 4 T^2 F (the whole matrix, then masked)
 //                         P + 4 T F bias + 7 h T^2 softmax, scale and mask;  backward 2 P + 6 h T^2
 //                         moved 10 TF + 8 h T^2;  backward 20 TF + 9 h T^2
-//                         saved: input, q, k, v, a matrix per head, context: 4 TF + h T^2;  workspace 2 h T^2
+//                         saved: input, q, k, v, a matrix per head, context: 4 TF + h T^2;
+//                         workspace 2 h T^2 and the gradients of q, k, v and context, 4 TF
 //  opaque                 measured times                                    nothing known                       as
 //  stated
 //
@@ -75,6 +76,7 @@ class CostRules {
     LayerCosts costs = product_layer(2.0 * real(fan_in) * real(out_), a.bias);
     costs.parameters = bounded({a.out_channels, fan_in}) + (a.bias ? a.out_channels : 0);
     copy_weights(costs, bounded({a.out_channels, fan_in}));
+    costs.workspace_elements = in_ + out_;
     costs.rows = real(out_ / a.out_channels);
     costs.compute_class = ComputeClass::Convolution;
     return costs;
@@ -236,8 +238,7 @@ class CostRules {
 
   void copy_weights(LayerCosts& costs, std::int64_t weights) {
     costs.forward_copy_elements = weights;
-    costs.backward_copy_elements =
-        bounded({weights, context_.output.size() == 4 && context_.output.back() <= 2 ? 5 : 2});
+    costs.backward_copy_elements = bounded({weights, 2});
   }
 
   const CostContext& context_;
@@ -282,7 +283,7 @@ LayerCosts CostRules::rule(const CausalAttention& a) {
   costs.parameters = bounded({4, features, features}) + bounded({4, features});
   costs.saves_input = true;
   costs.saved_internal_elements = 4 * in_ + matrices;
-  costs.workspace_elements = 2 * matrices;
+  costs.workspace_elements = 2 * matrices + 4 * in_;
   costs.rows = real(tokens);
   costs.forward_kernels = 11;   // 2 projections, 2 products, scale, mask, softmax, 4 rearrangements
   costs.backward_kernels = 16;  // 6 for the projections, 4 products, softmax, scale, 4 rearrangements

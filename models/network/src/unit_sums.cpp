@@ -51,20 +51,19 @@ class UnitWalk {
     return peak;
   }
 
-  /// The gradient of a tensor that does not leave the unit lives from the backward of its last reader (or of the loss)
-  /// to that of its maker. Gradients share no memory.
+  /// The gradient of a tensor lives from the backward of its last reader (or of a later unit, or of the loss) to that of
+  /// its maker; the gradients of a group are one.
   [[nodiscard]] std::int64_t backward_peak(const std::vector<bool>& needs_gradient) const {
     std::int64_t live = 0, peak = 0;
     std::set<std::size_t> alive;
     const auto make = [&](std::size_t layer) {
-      if (layer >= first_ && !leaves_[layer] && needs_gradient[layer] && alive.insert(layer).second)
-        live += elements(layer);
+      if (needs_gradient[layer] && alive.insert(group(layer)).second) live += elements(layer);
     };
     for (std::size_t i = end_; i-- > first_;) {
-      make(i);  // already there unless nothing reads it: the network's output
+      make(i);
       for (const LayerId input : layers_[i].inputs) make(input.index());
       peak = std::max(peak, live + (needs_gradient[i] ? layers_[i].costs.workspace_elements : 0));
-      if (alive.erase(i) > 0) live -= elements(i);
+      if (group(i) == i && alive.erase(i) > 0) live -= elements(i);
     }
     return peak;
   }

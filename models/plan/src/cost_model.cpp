@@ -74,10 +74,8 @@ CostModel::CostModel(Problem problem) : problem_(std::move(problem)), collective
   sizes_.resize((network.unit_count() + 1) * (network.unit_count() + 1));
   for (const Unit& unit : network.units()) {
     InputUse use;
-    std::int64_t largest = 0;
     for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
       const Layer& layer = network.layers()[i];
-      largest = std::max(largest, layer.costs.output_elements);
       for (const LayerId source : layer.inputs) {
         if (!is_input(network.layer(source))) continue;
         use.elements += network.layer(source).costs.output_elements;
@@ -85,7 +83,6 @@ CostModel::CostModel(Problem problem) : problem_(std::move(problem)), collective
       }
     }
     input_uses_.push_back(use);
-    largest_output_.push_back(largest);
   }
 }
 
@@ -170,11 +167,9 @@ const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
   // While a unit computes, what later units save is not there yet, or no more.
   for (auto u = static_cast<std::size_t>(end); u-- > static_cast<std::size_t>(first);) {
     const UnitCosts& costs = network.unit_costs()[u];
-    const Bytes forward(costs.peak_extra_elements * element);
-    add_workspace(sizes.forward_workspaces, {forward - sizes.saved, Bytes(costs.forward_copy_elements * element)});
-    // A backward also holds the gradient of a layer's output and of its input.
-    add_workspace(sizes.backward_workspaces, {forward + Bytes(2 * largest_output_[u] * element) - sizes.saved,
-                                              Bytes(costs.backward_copy_elements * element)});
+    const Bytes per_sample = Bytes(costs.peak_extra_elements * element) - sizes.saved;
+    add_workspace(sizes.forward_workspaces, {per_sample, Bytes(costs.forward_copy_elements * element)});
+    add_workspace(sizes.backward_workspaces, {per_sample, Bytes(costs.backward_copy_elements * element)});
     sizes.saved += Bytes(saved[u] + costs.saved_elements * element + costs.saved_bytes);
     sizes.input += Bytes(input_uses_[u].elements * element);
     sizes.is_input_saved = sizes.is_input_saved || input_uses_[u].is_saved;

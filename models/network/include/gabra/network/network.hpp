@@ -46,8 +46,8 @@ struct UnitCosts {
   /// Tensors made and saved inside the unit, what its layers save internally included, boundary tensors left out.
   std::int64_t saved_elements = 0;
   std::int64_t saved_bytes = 0;  ///< the same, of fixed size
-  /// Largest transient need while the unit computes, forward or backward: workspace, tensors that are not saved, and
-  /// gradients of tensors that do not leave the unit.
+  /// Largest transient need while the unit computes: in a forward, workspace and tensors that are not saved; in a
+  /// backward, workspace and gradients, those of the unit's inputs and outputs included.
   std::int64_t peak_extra_elements = 0;
   std::int64_t forward_copy_elements = 0;  ///< of the layer with the most
   std::int64_t backward_copy_elements = 0;

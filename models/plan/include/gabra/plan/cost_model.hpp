@@ -22,7 +22,7 @@ struct SpanSeconds {
 /// What a unit needs only while it computes, beyond all that its span saves.
 struct Workspace {
   Bytes per_sample;  ///< less what later units save, which is not there then; may be below 0
-  Bytes fixed;  ///< however many samples there are
+  Bytes fixed;       ///< however many samples there are
 };
 /// The largest need for a micro-batch of so many samples.
 [[nodiscard]] Bytes largest(const std::vector<Workspace>& workspaces, std::int64_t micro_batch);
@@ -77,7 +77,6 @@ class CostModel {
   Problem problem_;
   std::vector<std::int64_t> parameter_sums_, buffer_sums_;
   std::vector<InputUse> input_uses_;             // by unit
-  std::vector<std::int64_t> largest_output_;     // of a layer, by unit, elements per sample
   std::vector<std::optional<SpanSizes>> sizes_;  // by first * (units + 1) + end
   std::map<std::pair<DeviceKindId, std::int64_t>, Table> tables_;
   CollectiveModel collectives_;
