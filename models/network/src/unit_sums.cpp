@@ -51,8 +51,8 @@ class UnitWalk {
     return peak;
   }
 
-  /// The gradient of a tensor lives from the backward of its last reader (or of a later unit, or of the loss) to that of
-  /// its maker; the gradients of a group are one.
+  /// The gradient of a tensor lives from the backward of its last reader (or of a later unit, or of the loss) to that
+  /// of its maker; the gradients of a group are one.
   [[nodiscard]] std::int64_t backward_peak(const std::vector<bool>& needs_gradient) const {
     std::int64_t live = 0, peak = 0;
     std::set<std::size_t> alive;
