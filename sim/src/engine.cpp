@@ -212,10 +212,12 @@ Platform& Platform::of(const PlatformShape& shape) {
 Platform::Platform(const PlatformShape& shape) : resources_(std::make_unique<Resources>(Engine::instance())) {
   s4u::NetZone& zone = *resources_->zone.get_iface();
   const std::string prefix = zone.get_name() + "_";
-  for (const double slowdown : shape.slowdowns) {
+  for (const std::vector<double>& slowdowns : shape.slowdowns) {
     const std::string name = prefix + "device_" + std::to_string(resources_->hosts.size());
-    resources_->hosts.push_back(add_host(zone, name, {1.0, 1.0 / slowdown})->seal());
-    resources_->can_slow.push_back(slowdown > 1.0);
+    std::vector<double> speeds;
+    for (const double slowdown : slowdowns) speeds.push_back(1.0 / slowdown);
+    resources_->can_slow.push_back(speeds.size() > 1);
+    resources_->hosts.push_back(add_host(zone, name, speeds)->seal());
   }
   // Flows need two different hosts; which ones does not matter, the route says where they go.
   resources_->hosts.push_back(add_host(zone, prefix + "from", {1.0})->seal());
@@ -272,8 +274,8 @@ void Platform::start_flow(std::size_t route, double bytes, std::int64_t token) {
   flow->start();
 }
 
-void Platform::set_slow(std::size_t device, bool is_slow) {
-  if (resources_->can_slow[device]) resources_->hosts[device]->set_pstate(is_slow ? 1 : 0);
+void Platform::set_level(std::size_t device, std::size_t level) {
+  if (resources_->can_slow[device]) resources_->hosts[device]->set_pstate(level);
 }
 
 ClockRule clock_rule() { return Engine::instance().rule(); }

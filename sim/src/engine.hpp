@@ -20,8 +20,8 @@ struct PlatformShape {
     bool is_fat_pipe = false;
     auto operator<=>(const Cable&) const = default;
   };
-  std::vector<double> slowdowns;  ///< by device: compute takes this many times as long while set_slow() is on; >= 1
-  std::vector<Cable> cables;      ///< by link
+  std::vector<std::vector<double>> slowdowns;  ///< by device and level: compute takes so many times as long; first 1
+  std::vector<Cable> cables;                   ///< by link
   auto operator<=>(const PlatformShape&) const = default;
 };
 
@@ -66,8 +66,8 @@ class Platform {
   void start_compute(std::size_t device, double seconds, std::int64_t token);
   /// on_done(token) when `bytes` > 0 went over the route, sharing each cable equally with other flows.
   void start_flow(std::size_t route, double bytes, std::int64_t token);
-  /// Slows the device's compute by its slowdown, or no longer.
-  void set_slow(std::size_t device, bool is_slow);
+  /// Slows the device's compute by slowdowns[device][level].
+  void set_level(std::size_t device, std::size_t level);
 
  private:
   struct Resources;

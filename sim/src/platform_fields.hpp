@@ -19,7 +19,7 @@ struct NumberField {
   void (*set)(Owner&, double);
 };
 
-inline constexpr std::array<NumberField<DeviceKind>, 8> kKindFields{{
+inline constexpr std::array<NumberField<DeviceKind>, 12> kKindFields{{
     {"gabra_peak_bfloat16", [](const DeviceKind& kind) { return kind.peak_bfloat16.value(); },
      [](DeviceKind& kind, double value) { kind.peak_bfloat16 = FlopsPerSecond(value); }},
     {"gabra_memory", [](const DeviceKind& kind) { return static_cast<double>(kind.memory.value()); },
@@ -36,6 +36,14 @@ inline constexpr std::array<NumberField<DeviceKind>, 8> kKindFields{{
      [](DeviceKind& kind, double value) { kind.busy_power = Watts(value); }},
     {"gabra_communication_slowdown", [](const DeviceKind& kind) { return kind.communication_slowdown; },
      [](DeviceKind& kind, double value) { kind.communication_slowdown = value; }},
+    {"gabra_neighbour_slowdown", [](const DeviceKind& kind) { return kind.neighbour_slowdown; },
+     [](DeviceKind& kind, double value) { kind.neighbour_slowdown = value; }},
+    {"gabra_instruction_overhead", [](const DeviceKind& kind) { return kind.instruction_overhead.value(); },
+     [](DeviceKind& kind, double value) { kind.instruction_overhead = Seconds(value); }},
+    {"gabra_step_overhead", [](const DeviceKind& kind) { return kind.step_overhead.value(); },
+     [](DeviceKind& kind, double value) { kind.step_overhead = Seconds(value); }},
+    {"gabra_update_bandwidth", [](const DeviceKind& kind) { return kind.update_bandwidth.value(); },
+     [](DeviceKind& kind, double value) { kind.update_bandwidth = BytesPerSecond(value); }},
 }};
 
 inline constexpr std::array<NumberField<CollectiveParameters>, 8> kCollectiveFields{{

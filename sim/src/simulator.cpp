@@ -7,6 +7,7 @@
 
 #include "engine.hpp"
 #include "meter.hpp"
+#include "slowdowns.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -18,9 +19,7 @@ namespace {
 
 PlatformShape shape_of(const Cluster& cluster) {
   PlatformShape shape;
-  for (const Device& device : cluster.description().devices) {
-    shape.slowdowns.push_back(cluster.kind(device.kind).communication_slowdown);
-  }
+  shape.slowdowns = Slowdowns::levels(cluster);
   for (const Link& link : cluster.links()) {
     shape.cables.push_back({.bandwidth = link.bandwidth.value(), .is_fat_pipe = link.is_fat_pipe});
   }
@@ -50,6 +49,7 @@ class Simulator::Implementation final : private Listener {
         platform_(Platform::of(shape_of(cluster))),
         collectives_(cluster),
         meter_(cluster),
+        slowdowns_(cluster, platform_),
         routes_(cluster.device_count()) {}
 
   [[nodiscard]] const Cluster& cluster() const { return cluster_; }
@@ -98,6 +98,7 @@ class Simulator::Implementation final : private Listener {
   Platform& platform_;
   CollectiveModel collectives_;
   Meter meter_;
+  Slowdowns slowdowns_;
   std::vector<std::vector<PathTo>> routes_;  // by device, then by peer; a row is made when the device first sends
 
   // Of the run that is under way.
@@ -116,10 +117,15 @@ Simulation Simulator::Implementation::run(const Program& program) {
   prepare(program);
   platform_.run(*this);
   GABRA_CHECK(unfinished_ == 0, "a Program ended with instructions that never became ready");
-  for (const DeviceId device : program.devices) platform_.set_slow(device.index(), false);
+  slowdowns_.reset();
   Simulation result;
   double end = 0.0;
   for (const Timeline::Span& each : spans_) end = std::max(end, each.end.value());
+  // Where the first instruction waits for it or the last is followed by it makes no difference.
+  double overhead = 0.0;
+  for (const DeviceId device : program.devices)
+    overhead = std::max(overhead, cluster_.kind_of(device).step_overhead.value());
+  end += overhead;
   result.timeline.end = Seconds(end);
   result.timeline.spans = std::move(spans_);
   result.report = meter_.report(program, end);
@@ -211,6 +217,7 @@ void Simulator::Implementation::begin_compute(InstructionId id) {
   if (seconds <= 0.0) return finish(id);
   if (program_->streams[begun.stream.index()].kind == StreamKind::Compute) {
     meter_.compute_begins(begun.device.index(), now_);
+    slowdowns_.compute_begins(begun.device);
     platform_.start_compute(begun.device.index(), seconds, token(Event::InstructionDone, id.index()));
   } else {
     platform_.start_timer(seconds, token(Event::InstructionDone, id.index()));
@@ -221,6 +228,7 @@ void Simulator::Implementation::end_compute(InstructionId id) {
   const Instruction& ended = instruction(id);
   if (program_->streams[ended.stream.index()].kind == StreamKind::Compute) {
     meter_.compute_ends(ended.device.index(), now_);
+    slowdowns_.compute_ends(ended.device);
   }
   finish(id);
 }
@@ -301,11 +309,11 @@ void Simulator::Implementation::end_collective(std::size_t index) {
 }
 
 void Simulator::Implementation::touch(DeviceId device) {
-  if (meter_.communication_begins(device.index(), now_)) platform_.set_slow(device.index(), true);
+  if (meter_.communication_begins(device.index(), now_)) slowdowns_.communication(device, true);
 }
 
 void Simulator::Implementation::release(DeviceId device) {
-  if (meter_.communication_ends(device.index(), now_)) platform_.set_slow(device.index(), false);
+  if (meter_.communication_ends(device.index(), now_)) slowdowns_.communication(device, false);
 }
 
 const Simulator::Implementation::PathTo& Simulator::Implementation::path(DeviceId from, DeviceId to) {

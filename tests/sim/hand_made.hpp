@@ -27,6 +27,8 @@ struct HandMadeCluster {
   int switches = 0;
   std::vector<Cable> cables;
   double slowdown = 1.0;
+  double neighbour_slowdown = 1.0;
+  double step_overhead_s = 0.0;
 };
 
 inline Cluster make_cluster(const HandMadeCluster& hand_made) {
@@ -41,6 +43,8 @@ inline Cluster make_cluster(const HandMadeCluster& hand_made) {
   kind.idle_power = Watts(10.0);
   kind.busy_power = Watts(100.0);
   kind.communication_slowdown = hand_made.slowdown;
+  kind.neighbour_slowdown = hand_made.neighbour_slowdown;
+  kind.step_overhead = Seconds(hand_made.step_overhead_s);
   kind.source = "made up for a test";
   description.kinds.push_back(kind);
   for (int i = 0; i < hand_made.devices; ++i) {

@@ -111,6 +111,48 @@ TEST(Slowdown, HoldsWhileATransferTouchesTheDevice) {
   }
 }
 
+TEST(Slowdown, GrowsWithTheNeighboursThatCompute) {
+  // With k of 2 neighbours computing, compute takes 1 + (1.5 - 1) k / 2 times as long.
+  const Cluster cluster =
+      test::make_cluster({.devices = 3,
+                          .switches = 0,
+                          .cables = {{.from = 0, .to = 1}, {.from = 1, .to = 2}, {.from = 0, .to = 2}},
+                          .neighbour_slowdown = 1.5});
+  HandMadeProgram program;
+  const InstructionId alone = program.compute(0, 2.0);
+  const InstructionId beside = program.compute(1, 1.0);
+  const InstructionId last = program.compute(0, 1.0);
+  Simulator simulator(cluster);
+  const Timeline timeline = simulator.run(program.build()).timeline;
+  // Device 1 works for 1 s beside one neighbour: 1.25 s. Device 0 does 1 of its 2 s in that time, then 1 s alone.
+  EXPECT_NEAR(timeline.spans[beside.index()].end.value(), 1.25, 1e-9);
+  EXPECT_NEAR(timeline.spans[alone.index()].end.value(), 2.25, 1e-9);
+  EXPECT_NEAR(timeline.spans[last.index()].end.value(), 3.25, 1e-9);
+}
+
+TEST(Slowdown, OfNeighboursAndCommunicationMultiply) {
+  test::HandMadeCluster two{.devices = 2, .switches = 0, .cables = {{.from = 0, .to = 1, .bandwidth = 1e9}}};
+  two.slowdown = 2.0;
+  two.neighbour_slowdown = 1.5;
+  const Cluster cluster = test::make_cluster(two);
+  HandMadeProgram program;
+  program.compute(0, 1.0);
+  const InstructionId longer = program.compute(1, 2.0);
+  program.transfer(0, 1, 100'000'000'000);  // 100 s: longer than everything
+  Simulator simulator(cluster);
+  const Timeline timeline = simulator.run(program.build()).timeline;
+  // Both at 1/3 until device 0 is done at 3 s; device 1 has 1 s left, at 1/2: 5 s.
+  EXPECT_NEAR(timeline.spans[longer.index()].end.value(), 5.0, 1e-9);
+}
+
+TEST(Step, EndsAfterItsOverhead) {
+  const Cluster cluster = test::make_cluster({.devices = 1, .switches = 0, .cables = {}, .step_overhead_s = 0.25});
+  HandMadeProgram program;
+  program.compute(0, 1.0);
+  Simulator simulator(cluster);
+  EXPECT_DOUBLE_EQ(simulator.run(program.build()).report.step.value(), 1.25);
+}
+
 TEST(Slowdown, DoesNotAddUpOverTransfers) {
   // Two transfers one after the other on device 0's uplink sharing it: 4 s in all, then 1 s of compute is left:
   // 4 / 2 = 2 s done in 4 s, 3 - 2 = 1 s left: 5 s.

@@ -50,9 +50,13 @@ void check_kind(const DeviceKind& kind, PartChecks part) {
   part.non_negative(kind.launch.value(), "launch");
   part.non_negative(kind.idle_power.value(), "idle_power");
   part.non_negative(kind.busy_power.value(), "busy_power");
-  const double slowdown = kind.communication_slowdown;
-  part.require(std::isfinite(slowdown) && slowdown >= 1.0, "communication_slowdown",
-               fmt::format("the number {}", slowdown), "a finite number from 1");
+  for (const auto& [slowdown, field] : {std::pair{kind.communication_slowdown, "communication_slowdown"},
+                                        std::pair{kind.neighbour_slowdown, "neighbour_slowdown"}})
+    part.require(std::isfinite(slowdown) && slowdown >= 1.0, field, fmt::format("the number {}", slowdown),
+                 "a finite number from 1");
+  part.non_negative(kind.instruction_overhead.value(), "instruction_overhead");
+  part.non_negative(kind.step_overhead.value(), "step_overhead");
+  part.non_negative(kind.update_bandwidth.value(), "update_bandwidth");
   for (std::size_t i = 0; i < kComputeClassCount; ++i) {
     const Efficiency& efficiency = kind.efficiency[i];
     const auto field = [i](std::string_view name) {

@@ -84,6 +84,10 @@ class ClusterReader {
     kind.idle_power = object.watts_or("idle_power", Watts(0.0));
     kind.busy_power = object.watts_or("busy_power", Watts(0.0));
     kind.communication_slowdown = object.number_or("communication_slowdown", 1.0);
+    kind.neighbour_slowdown = object.number_or("neighbour_slowdown", 1.0);
+    kind.instruction_overhead = object.seconds_or("instruction_overhead", Seconds(0.0));
+    kind.step_overhead = object.seconds_or("step_overhead", Seconds(0.0));
+    if (object.has("update_bandwidth")) kind.update_bandwidth = object.bytes_per_second("update_bandwidth");
     if (const json::Value* efficiency = object.optional("efficiency"))
       read_efficiencies(*efficiency, place.key("efficiency"), kind);
     kind.is_calibrated = object.boolean_or("is_calibrated", false);

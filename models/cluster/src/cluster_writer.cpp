@@ -12,25 +12,36 @@ std::string compact(const json::Value& value) {
   return value.dump(-1, ' ', false, json::Value::error_handler_t::replace);
 }
 
+/// Without what is as by default: most files are written for people.
+void add_overheads(const DeviceKind& kind, json::Value& object) {
+  if (kind.neighbour_slowdown != 1.0) object["neighbour_slowdown"] = kind.neighbour_slowdown;
+  if (kind.instruction_overhead > Seconds(0.0))
+    object["instruction_overhead"] = to_exact_text(kind.instruction_overhead);
+  if (kind.step_overhead > Seconds(0.0)) object["step_overhead"] = to_exact_text(kind.step_overhead);
+  if (kind.update_bandwidth > BytesPerSecond(0.0)) object["update_bandwidth"] = to_exact_text(kind.update_bandwidth);
+}
+
 json::Value to_json(const DeviceKind& kind) {
   json::Value efficiency = json::Value::object();
   for (std::size_t i = 0; i < kComputeClassCount; ++i)
     efficiency[std::string(kComputeClassNames[i])] = {{"flops", kind.efficiency[i].flops},
                                                       {"bandwidth", kind.efficiency[i].bandwidth},
                                                       {"half_rows", kind.efficiency[i].half_rows}};
-  return {{"name", kind.name},
-          {"peak_float32", to_exact_text(kind.peak_float32)},
-          {"peak_bfloat16", to_exact_text(kind.peak_bfloat16)},
-          {"memory", to_exact_text(kind.memory)},
-          {"base_memory", to_exact_text(kind.base_memory)},
-          {"memory_bandwidth", to_exact_text(kind.memory_bandwidth)},
-          {"launch", to_exact_text(kind.launch)},
-          {"idle_power", to_exact_text(kind.idle_power)},
-          {"busy_power", to_exact_text(kind.busy_power)},
-          {"communication_slowdown", kind.communication_slowdown},
-          {"efficiency", std::move(efficiency)},
-          {"is_calibrated", kind.is_calibrated},
-          {"source", kind.source}};
+  json::Value object{{"name", kind.name},
+                     {"peak_float32", to_exact_text(kind.peak_float32)},
+                     {"peak_bfloat16", to_exact_text(kind.peak_bfloat16)},
+                     {"memory", to_exact_text(kind.memory)},
+                     {"base_memory", to_exact_text(kind.base_memory)},
+                     {"memory_bandwidth", to_exact_text(kind.memory_bandwidth)},
+                     {"launch", to_exact_text(kind.launch)},
+                     {"idle_power", to_exact_text(kind.idle_power)},
+                     {"busy_power", to_exact_text(kind.busy_power)},
+                     {"communication_slowdown", kind.communication_slowdown},
+                     {"efficiency", std::move(efficiency)},
+                     {"is_calibrated", kind.is_calibrated},
+                     {"source", kind.source}};
+  add_overheads(kind, object);
+  return object;
 }
 
 json::Value to_json(const CollectiveParameters& collective) {

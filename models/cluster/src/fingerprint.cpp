@@ -16,6 +16,10 @@ void add_kind(const DeviceKind& kind, Hasher& hash) {
   hash.add(kind.idle_power);
   hash.add(kind.busy_power);
   hash.add(kind.communication_slowdown);
+  hash.add(kind.neighbour_slowdown);
+  hash.add(kind.instruction_overhead);
+  hash.add(kind.step_overhead);
+  hash.add(kind.update_bandwidth);
   for (const Efficiency& efficiency : kind.efficiency) {
     hash.add(efficiency.flops);
     hash.add(efficiency.bandwidth);

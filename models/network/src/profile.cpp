@@ -57,6 +57,7 @@ std::vector<LayerSample> read_samples(ObjectReader& layer, FaultList& faults) {
     sample.micro_batch = object.integer("micro_batch", {1, std::int64_t{1} << 31});
     sample.forward = object.seconds("forward");
     sample.backward = object.seconds("backward");
+    sample.bytes = object.bytes_or("bytes", Bytes(0));
     object.finish();
     samples.push_back(sample);
   });
@@ -168,8 +169,10 @@ std::string to_json_text(const Profile& profile) {
       layer_separator = ",\n      ";
       std::string_view separator = "";
       for (const LayerSample& sample : samples) {
-        text += fmt::format("{}{{\"micro_batch\": {}, \"forward\": \"{}\", \"backward\": \"{}\"}}", separator,
+        text += fmt::format("{}{{\"micro_batch\": {}, \"forward\": \"{}\", \"backward\": \"{}\"", separator,
                             sample.micro_batch, to_exact_text(sample.forward), to_exact_text(sample.backward));
+        if (sample.bytes > Bytes(0)) text += fmt::format(", \"bytes\": \"{}\"", to_exact_text(sample.bytes));
+        text += "}";
         separator = ", ";
       }
       text += "]}";

@@ -86,7 +86,8 @@ Seconds CostModel::lower_bound(const Plan& plan) {
       DeviceBound& device = devices[stage.devices[r].index()];
       device.work += count * (seconds.forward + seconds.backward) +
                      static_cast<double>(recomputed(stage, r, plan.micro_batches)) * seconds.forward;
-      if (s + 1 == stages.size()) device.work += count * loss(kind).value();
+      if (s + 1 == stages.size())
+        device.work += count * loss(kind, problem_.training.global_batch / plan.micro_batches).value();
       device.updates += update_time;
       device.head = std::min(device.head, stages[s].head);
       device.tail = std::min(device.tail, stages[s].tail);

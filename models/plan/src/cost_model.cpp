@@ -134,12 +134,21 @@ Seconds CostModel::update(std::int32_t first, std::int32_t end, DeviceKindId kin
   const ParameterBytes bytes = parameter_bytes(problem_.training.precision, problem_.training.optimizer);
   const auto moved = static_cast<double>(count * (2 * bytes.weight + bytes.gradient + 2 * bytes.optimizer_state));
   const DeviceKind& device_kind = problem_.cluster->kind(kind);
-  return soft_maximum(device_kind.launch * kUpdateKernels,
+  if (device_kind.update_bandwidth > BytesPerSecond(0.0))
+    return device_kind.instruction_overhead + Seconds(moved / device_kind.update_bandwidth.value());
+  return device_kind.instruction_overhead +
+         soft_maximum(device_kind.launch * kUpdateKernels,
                       roofline(device_kind, problem_.training.precision, ComputeClass::Elementwise, Flops(0.0), moved,
                                static_cast<double>(count)));
 }
 
-Seconds CostModel::loss(DeviceKindId kind) const { return problem_.cluster->kind(kind).launch * kLossKernels; }
+Seconds CostModel::loss(DeviceKindId kind, std::int64_t micro_batch) const {
+  const DeviceKind& device_kind = problem_.cluster->kind(kind);
+  if (problem_.profile != nullptr)
+    if (const auto sample = problem_.profile->at(device_kind.name, std::string(kLossInProfile), micro_batch))
+      return device_kind.instruction_overhead + sample->forward;
+  return device_kind.instruction_overhead + device_kind.launch * kLossKernels;
+}
 
 std::int64_t CostModel::parameters(std::int32_t first, std::int32_t end) const {
   return parameter_sums_[static_cast<std::size_t>(end)] - parameter_sums_[static_cast<std::size_t>(first)];

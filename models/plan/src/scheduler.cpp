@@ -211,7 +211,10 @@ void Scheduler::start_forward(std::int32_t stage, std::int32_t m, double now) {
   for (const Output& output : layout.outputs)
     if (!output.is_saved || recomputes(stage, m)) builder_.take(id, MemoryCategory::Buffers, output.bytes);
   if (s + 1 == plan_.stages.size()) {
-    const double loss = costs_.loss(costs_.problem().cluster->device(device).kind).value();
+    const double loss = costs_
+                            .loss(costs_.problem().cluster->device(device).kind,
+                                  costs_.problem().training.global_batch / plan_.micro_batches)
+                            .value();
     builder_.add(StreamKind::Compute, compute(Opcode::Loss, stage, m, device, loss), {});
     seconds += loss;
   }

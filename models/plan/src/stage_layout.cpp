@@ -51,6 +51,10 @@ ReplicaSeconds replica_seconds(CostModel& costs, const Stage& stage, const std::
   }
   if (sum > 0.0)
     for (double& segment : seconds.segments) segment *= seconds.backward / sum;
+  const double overhead = costs.problem().cluster->kind(kind).instruction_overhead.value();
+  seconds.forward += overhead;
+  seconds.backward += overhead;
+  for (double& segment : seconds.segments) segment += overhead;
   return seconds;
 }
 

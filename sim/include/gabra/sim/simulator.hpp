@@ -26,7 +26,9 @@ struct Simulation {
 /// Receive are one flow over Cluster::route(), started `route.latency` after both may start. A collective is the flows
 /// of CollectiveModel::all_reduce(), started together `layout.latency` after all members may start, and done with the
 /// last of them. Flows that share a link share it equally, whatever their latencies. While a transfer or collective
-/// touches a device (latency included), its compute takes DeviceKind::communication_slowdown times as long.
+/// touches a device (latency included), its compute takes DeviceKind::communication_slowdown times as long; while k of
+/// the n other devices of its machine compute, 1 + (DeviceKind::neighbour_slowdown - 1) k / n times. The step ends
+/// DeviceKind::step_overhead after its last instruction.
 class Simulator {
  public:
   /// Builds the platform. The cluster must outlive the simulator.

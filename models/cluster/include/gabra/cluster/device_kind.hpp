@@ -28,6 +28,12 @@ struct DeviceKind {
   Watts idle_power;
   Watts busy_power;
   double communication_slowdown = 1.0;  ///< compute takes this many times as long while communication runs; >= 1
+  /// Compute takes this many times as long while all other devices of the machine compute too (they share its memory),
+  /// and a share of it while some do; >= 1.
+  double neighbour_slowdown = 1.0;
+  Seconds instruction_overhead{0.0};     ///< of every instruction that computes, beside its work
+  Seconds step_overhead{0.0};            ///< of a step, beside its instructions
+  BytesPerSecond update_bandwidth{0.0};  ///< at which an update moves parameters; 0: by the roofline
   std::array<Efficiency, kComputeClassCount> efficiency{};
   bool is_calibrated = false;  ///< whether the figures were fitted on such a device, not taken from data sheets
   std::string source;          ///< where the figures come from

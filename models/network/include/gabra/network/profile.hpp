@@ -17,7 +17,12 @@ struct LayerSample {
   std::int64_t micro_batch = 0;
   Seconds forward;
   Seconds backward;
+  Bytes bytes{
+      0};  ///< that the layer keeps from forward to backward; 0: not measured. For people, times do not need it.
 };
+
+/// The name under which a Profile has the times of the loss, as a forward: no layer is called so.
+inline constexpr std::string_view kLossInProfile = "(loss)";
 
 /// Measured forward and backward seconds per layer for each device kind at given micro-batch sizes; interpolated
 /// linearly between them, extrapolated linearly beyond (ask is_extrapolated() to warn).

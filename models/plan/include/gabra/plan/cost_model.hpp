@@ -50,7 +50,8 @@ class CostModel {
   [[nodiscard]] SpanSeconds span(std::int32_t first, std::int32_t end, DeviceKindId kind, std::int64_t micro_batch);
   /// One optimizer step over the parameters of units [first, end).
   [[nodiscard]] Seconds update(std::int32_t first, std::int32_t end, DeviceKindId kind) const;
-  [[nodiscard]] Seconds loss(DeviceKindId kind) const;
+  /// The loss of one micro-batch and its gradient: the profile's entry kLossInProfile, else launch times alone.
+  [[nodiscard]] Seconds loss(DeviceKindId kind, std::int64_t micro_batch) const;
   [[nodiscard]] std::int64_t parameters(std::int32_t first, std::int32_t end) const;
   [[nodiscard]] std::int64_t buffers(std::int32_t first, std::int32_t end) const;
   [[nodiscard]] const SpanSizes& sizes(std::int32_t first, std::int32_t end);
