@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/cluster/collective.hpp"
+#include "gabra/plan/timeline_report.hpp"
 #include "gabra/sim/simulator.hpp"
 
 #include "random_program.hpp"
@@ -103,6 +104,28 @@ TEST(Laws, StepIsAtLeastTheWorkOfEveryDeviceAndLink) {
       EXPECT_GE(simulation.report.step.value(), link.busy.value() - kTolerance);
     }
   });
+}
+
+TEST(Laws, AReportCanBeReadOffTheTimeline) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const Case sample(seed);
+    const StepReport& expected = sample.simulation.report;
+    const StepReport read = report_of(sample.cluster, sample.program, sample.simulation.timeline);
+    EXPECT_EQ(read.step, expected.step);
+    EXPECT_NEAR(read.bubble_fraction, expected.bubble_fraction, kTolerance);
+    EXPECT_NEAR(read.exposed_communication.value(), expected.exposed_communication.value(), kTolerance);
+    EXPECT_NEAR(read.energy.value(), expected.energy.value(), 1e-6 * expected.energy.value());
+    ASSERT_EQ(read.devices.size(), expected.devices.size());
+    for (std::size_t i = 0; i < read.devices.size(); ++i) {
+      EXPECT_EQ(read.devices[i].device, expected.devices[i].device);
+      EXPECT_NEAR(read.devices[i].compute.value(), expected.devices[i].compute.value(), kTolerance);
+      EXPECT_NEAR(read.devices[i].exposed_communication.value(), expected.devices[i].exposed_communication.value(),
+                  kTolerance);
+      EXPECT_NEAR(read.devices[i].bubble.value(), expected.devices[i].bubble.value(), kTolerance);
+      EXPECT_EQ(read.devices[i].peak_memory, expected.devices[i].peak_memory);
+    }
+  }
 }
 
 TEST(Laws, BytesSentAreBytesReceived) {

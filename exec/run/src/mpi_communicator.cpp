@@ -4,6 +4,7 @@
 #include "gabra/core/check.hpp"
 #include "mpi_check.hpp"
 #include "mpi_collective.hpp"
+#include "mpi_native.hpp"
 #include "mpi_request.hpp"
 
 #include <mpi.h>
@@ -43,7 +44,7 @@ class PairTransfer final : public Communicator::Pending {
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(const MpiWorld& world) : rank_(world.rank()), size_(world.size()) {
-    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world_), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_dup(world.native().comm, &world_), "MPI_Comm_dup");
     check_mpi(MPI_Comm_set_errhandler(world_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   }
   MpiCommunicator(const MpiCommunicator&) = delete;

@@ -3,6 +3,7 @@
 
 #include "gabra/exec/communicator.hpp"
 #include "mpi_check.hpp"
+#include "mpi_native.hpp"
 
 #include <fmt/format.h>
 #include <mpi.h>
@@ -16,6 +17,7 @@
 #include <limits>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 namespace gabra::exec {
 
@@ -36,17 +38,28 @@ double monotonic_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-MpiWorld::MpiWorld(int& argc, char**& argv) : exceptions_at_start_(std::uncaught_exceptions()) {
+MpiWorld::MpiWorld(int& argc, char**& argv)
+    : native_(new Native{MPI_COMM_WORLD}), exceptions_at_start_(std::uncaught_exceptions()) {
   int provided = 0;
   if (MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
     throw DeviceError("MPI_Init_thread failed");
   if (provided < MPI_THREAD_SERIALIZED) throw DeviceError("this MPI library allows no calls from a second thread");
-  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
-  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
+  find_ranks();
+}
+
+MpiWorld::MpiWorld(std::unique_ptr<Native> native, int local_rank)
+    : native_(std::move(native)), exceptions_at_start_(std::uncaught_exceptions()) {
+  find_ranks();
+  local_rank_ = local_rank;
+}
+
+void MpiWorld::find_ranks() {
+  MPI_Comm comm = native_->comm;
+  check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check_mpi(MPI_Comm_rank(comm, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(comm, &size_), "MPI_Comm_size");
   MPI_Comm machine = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &machine),
-            "MPI_Comm_split_type");
+  check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &machine), "MPI_Comm_split_type");
   check_mpi(MPI_Comm_rank(machine, &local_rank_), "MPI_Comm_rank");
   int first = rank_;
   check_mpi(MPI_Bcast(&first, 1, MPI_INT, 0, machine), "MPI_Bcast");
@@ -55,12 +68,23 @@ MpiWorld::MpiWorld(int& argc, char**& argv) : exceptions_at_start_(std::uncaught
 }
 
 MpiWorld::~MpiWorld() {
-  if (std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
+  if (std::uncaught_exceptions() != exceptions_at_start_) return;
+  if (native_->comm == MPI_COMM_WORLD)
+    MPI_Finalize();
+  else
+    MPI_Comm_free(&native_->comm);
+}
+
+std::unique_ptr<MpiWorld> MpiWorld::subset(bool is_member) const {
+  MPI_Comm made = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split(native_->comm, is_member ? 0 : MPI_UNDEFINED, rank_, &made), "MPI_Comm_split");
+  if (!is_member) return nullptr;
+  return std::unique_ptr<MpiWorld>(new MpiWorld(std::unique_ptr<Native>(new Native{made}), local_rank_));
 }
 
 void MpiWorld::barrier() const {
   MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Ibarrier(MPI_COMM_WORLD, &request), "MPI_Ibarrier");
+  check_mpi(MPI_Ibarrier(native_->comm, &request), "MPI_Ibarrier");
   const double begin = monotonic_seconds();
   int is_done = 0;
   while (is_done == 0) {
@@ -73,14 +97,14 @@ void MpiWorld::barrier() const {
 
 std::string MpiWorld::broadcast(std::string_view bytes, int root) const {
   std::int64_t size = static_cast<std::int64_t>(bytes.size());
-  check_mpi(MPI_Bcast(&size, 1, MPI_INT64_T, root, MPI_COMM_WORLD), "MPI_Bcast");
+  check_mpi(MPI_Bcast(&size, 1, MPI_INT64_T, root, native_->comm), "MPI_Bcast");
   std::string result(static_cast<std::size_t>(size), '\0');
   if (rank_ == root) result.assign(bytes);
   // In pieces: MPI counts in int.
   constexpr std::size_t kPiece = std::size_t{1} << 30;
   for (std::size_t at = 0; at < result.size(); at += kPiece)
     check_mpi(MPI_Bcast(result.data() + at, static_cast<int>(std::min(kPiece, result.size() - at)), MPI_BYTE, root,
-                        MPI_COMM_WORLD),
+                        native_->comm),
               "MPI_Bcast");
   return result;
 }
@@ -88,13 +112,13 @@ std::string MpiWorld::broadcast(std::string_view bytes, int root) const {
 std::vector<std::string> MpiWorld::gather(std::string_view bytes, int root) const {
   std::vector<std::int64_t> sizes(static_cast<std::size_t>(size_));
   const std::int64_t own = static_cast<std::int64_t>(bytes.size());
-  check_mpi(MPI_Gather(&own, 1, MPI_INT64_T, sizes.data(), 1, MPI_INT64_T, root, MPI_COMM_WORLD), "MPI_Gather");
+  check_mpi(MPI_Gather(&own, 1, MPI_INT64_T, sizes.data(), 1, MPI_INT64_T, root, native_->comm), "MPI_Gather");
   constexpr std::size_t kPiece = std::size_t{1} << 30;
   constexpr int kTag = 1;
   if (rank_ != root) {
     for (std::size_t at = 0; at < bytes.size(); at += kPiece)
       check_mpi(MPI_Send(bytes.data() + at, static_cast<int>(std::min(kPiece, bytes.size() - at)), MPI_BYTE, root, kTag,
-                         MPI_COMM_WORLD),
+                         native_->comm),
                 "MPI_Send");
     return {};
   }
@@ -107,7 +131,7 @@ std::vector<std::string> MpiWorld::gather(std::string_view bytes, int root) cons
     }
     for (std::size_t at = 0; at < text.size(); at += kPiece)
       check_mpi(MPI_Recv(text.data() + at, static_cast<int>(std::min(kPiece, text.size() - at)), MPI_BYTE, r, kTag,
-                         MPI_COMM_WORLD, MPI_STATUS_IGNORE),
+                         native_->comm, MPI_STATUS_IGNORE),
                 "MPI_Recv");
   }
   return result;
@@ -115,13 +139,13 @@ std::vector<std::string> MpiWorld::gather(std::string_view bytes, int root) cons
 
 double MpiWorld::sum(double value) const {
   std::vector<double> all(static_cast<std::size_t>(size_));
-  check_mpi(MPI_Allgather(&value, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, MPI_COMM_WORLD), "MPI_Allgather");
+  check_mpi(MPI_Allgather(&value, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, native_->comm), "MPI_Allgather");
   return std::accumulate(all.begin(), all.end(), 0.0);
 }
 
 double MpiWorld::max(double value) const {
   double result = value;
-  check_mpi(MPI_Allreduce(&value, &result, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD), "MPI_Allreduce");
+  check_mpi(MPI_Allreduce(&value, &result, 1, MPI_DOUBLE, MPI_MAX, native_->comm), "MPI_Allreduce");
   return result;
 }
 
@@ -134,14 +158,14 @@ double MpiWorld::clock_offset(int rounds) const {
     for (int i = 0; i < rounds; ++i) {
       double theirs = 0.0;
       if (rank_ == 0) {
-        check_mpi(MPI_Recv(&theirs, 1, MPI_DOUBLE, r, kTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE), "MPI_Recv");
+        check_mpi(MPI_Recv(&theirs, 1, MPI_DOUBLE, r, kTag, native_->comm, MPI_STATUS_IGNORE), "MPI_Recv");
         const double now = monotonic_seconds();
-        check_mpi(MPI_Send(&now, 1, MPI_DOUBLE, r, kTag, MPI_COMM_WORLD), "MPI_Send");
+        check_mpi(MPI_Send(&now, 1, MPI_DOUBLE, r, kTag, native_->comm), "MPI_Send");
         continue;
       }
       const double begin = monotonic_seconds();
-      check_mpi(MPI_Send(&begin, 1, MPI_DOUBLE, 0, kTag, MPI_COMM_WORLD), "MPI_Send");
-      check_mpi(MPI_Recv(&theirs, 1, MPI_DOUBLE, 0, kTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE), "MPI_Recv");
+      check_mpi(MPI_Send(&begin, 1, MPI_DOUBLE, 0, kTag, native_->comm), "MPI_Send");
+      check_mpi(MPI_Recv(&theirs, 1, MPI_DOUBLE, 0, kTag, native_->comm, MPI_STATUS_IGNORE), "MPI_Recv");
       const double end = monotonic_seconds();
       if (end - begin >= shortest) continue;
       shortest = end - begin;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "rank_device.hpp"
+#include "gabra/exec/rank_device.hpp"
 
 #include "data_set.hpp"
+#include "gabra/core/check.hpp"
 #include "gabra/core/error.hpp"
 #include "gabra/exec/cpu_device.hpp"
 #include "gabra/exec/cuda_device.hpp"
@@ -17,35 +18,44 @@ namespace gabra::exec {
 namespace {
 
 #ifdef GABRA_WITH_CUDA
-RankDevice make_cuda_rank(const TrainJob& job, const Program& program, const MpiWorld& world) {
+std::unique_ptr<Communicator> make_cuda_communicator(const MpiWorld& world) {
   FaultList faults;
   const int devices = cuda_device_count();
   if (world.local_rank() >= devices)
     faults.add("--device",
                fmt::format("rank {}, the {}. of its machine, which has {} GPUs", world.rank(), world.local_rank() + 1,
                            devices),
-               "a GPU for every device of the plan; --device cpu trains without");
+               "a GPU for every rank; a CPU device does without");
   throw_together(world, faults);
-  RankDevice result;
-  result.communicator = make_nccl_communicator(
-      world, c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(world.local_rank())));
-  result.device = make_cuda_device(program, *result.communicator,
-                                   {.index = world.local_rank(), .time_limit_s = job.timeout.value()});
-  return result;
+  return make_nccl_communicator(world,
+                                c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(world.local_rank())));
 }
 #else
-RankDevice make_cuda_rank(const TrainJob&, const Program&, const MpiWorld&) {
+std::unique_ptr<Communicator> make_cuda_communicator(const MpiWorld&) {
   throw_input_error("--device", "cuda, in a gabra-exec built without it", "cpu, or a build with -DGABRA_WITH_CUDA=ON");
 }
 #endif
 
 }  // namespace
 
+std::unique_ptr<Communicator> make_communicator(Hardware hardware, const MpiWorld& world) {
+  return hardware == Hardware::Cuda ? make_cuda_communicator(world) : make_mpi_communicator(world);
+}
+
+std::unique_ptr<Device> make_device(Hardware hardware, const Program& program, const MpiWorld& world,
+                                    Communicator& communicator, Seconds timeout) {
+#ifdef GABRA_WITH_CUDA
+  if (hardware == Hardware::Cuda)
+    return make_cuda_device(program, communicator, {.index = world.local_rank(), .time_limit_s = timeout.value()});
+#endif
+  GABRA_CHECK(hardware == Hardware::Cpu, fmt::format("rank {}: a communicator was made first", world.rank()));
+  return make_cpu_device(program, communicator, {.time_limit_s = timeout.value()});
+}
+
 RankDevice make_rank_device(const TrainJob& job, const Program& program, const MpiWorld& world) {
-  if (job.hardware == Hardware::Cuda) return make_cuda_rank(job, program, world);
   RankDevice result;
-  result.communicator = make_mpi_communicator(world);
-  result.device = make_cpu_device(program, *result.communicator, {.time_limit_s = job.timeout.value()});
+  result.communicator = make_communicator(job.hardware, world);
+  result.device = make_device(job.hardware, program, world, *result.communicator, job.timeout);
   return result;
 }
 

@@ -8,7 +8,7 @@
 #include "gabra/exec/train.hpp"
 #include "learning_rate.hpp"
 #include "progress_bar.hpp"
-#include "rank_device.hpp"
+#include "gabra/exec/rank_device.hpp"
 #include "run_log.hpp"
 #include "sample_sources.hpp"
 #include "train_summary.hpp"

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace gabra::exec {
 
-/// All ranks of this run. Starts MPI (MPI_THREAD_SERIALIZED) and ends it: one object in main(), alive as long as
-/// anything of this room. Every call but rank(), size(), local_rank() and abort() is collective over all ranks. MPI
-/// errors become DeviceError. Call from one thread at a time, and not while a Device has work.
+/// All ranks of this run, or some of them. Starts MPI (MPI_THREAD_SERIALIZED) and ends it: one object in main(), alive
+/// as long as anything of this room. Every call but rank(), size(), local_rank() and abort() is collective over all
+/// ranks of the object. MPI errors become DeviceError. Call from one thread at a time, and not while a Device has work.
 class MpiWorld {
  public:
   /// Throws DeviceError where MPI cannot be started.
@@ -19,9 +20,13 @@ class MpiWorld {
   /// Ends MPI; during an exception it does not (the others would be waited for): call abort().
   ~MpiWorld();
 
+  /// The ranks with `is_member`, in the same order and numbered from 0; null for the others. This world must outlive
+  /// it.
+  [[nodiscard]] std::unique_ptr<MpiWorld> subset(bool is_member) const;
+
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] int size() const { return size_; }
-  [[nodiscard]] int local_rank() const { return local_rank_; }  ///< among the ranks of this machine
+  [[nodiscard]] int local_rank() const { return local_rank_; }  ///< among all ranks of this machine
 
   void barrier() const;  ///< leaves the core to others while it waits
   /// `bytes` of `root`, on every rank.
@@ -37,7 +42,15 @@ class MpiWorld {
   /// Ends all ranks of the run with `status`.
   [[noreturn]] static void abort(int status);
 
+  /// MPI's handle; the sources of this room know what it is.
+  struct Native;
+  [[nodiscard]] const Native& native() const { return *native_; }
+
  private:
+  MpiWorld(std::unique_ptr<Native> native, int local_rank);
+  void find_ranks();
+
+  std::unique_ptr<Native> native_;
   int rank_ = 0;
   int size_ = 1;
   int local_rank_ = 0;

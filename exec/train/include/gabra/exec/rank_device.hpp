@@ -6,6 +6,7 @@
 #include "gabra/exec/job.hpp"
 #include "gabra/exec/mpi_world.hpp"
 
+#include <cstdint>
 #include <memory>
 
 namespace gabra::exec {
@@ -16,8 +17,14 @@ struct RankDevice {
   std::unique_ptr<Device> device;
 };
 
-/// Throws InputError, on all ranks, where there are fewer GPUs than ranks on a machine, or the executor was built
-/// without CUDA. Collective.
+/// MPI for CPU cores, NCCL for GPUs: rank r of a machine has its GPU r. Throws InputError, on all ranks, where there
+/// are fewer GPUs than ranks on a machine, or the executor was built without CUDA. Collective over `world`, which must
+/// outlive it.
+[[nodiscard]] std::unique_ptr<Communicator> make_communicator(Hardware hardware, const MpiWorld& world);
+/// The device of this rank; a transfer without progress for `timeout` is a DeviceError.
+[[nodiscard]] std::unique_ptr<Device> make_device(Hardware hardware, const Program& program, const MpiWorld& world,
+                                                  Communicator& communicator, Seconds timeout);
+/// Both.
 [[nodiscard]] RankDevice make_rank_device(const TrainJob& job, const Program& program, const MpiWorld& world);
 
 /// Binds this process to `threads` cores of its own where the machine has enough for all its ranks; threads that

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/exec/measure_job.hpp"
+
+#include "gabra/core/error.hpp"
+#include "gabra/plan/job_lines.hpp"
+#include "machine.hpp"
+
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+namespace gabra::exec {
+namespace {
+
+constexpr char kGoOn = '+';
+constexpr char kEnd = '-';
+
+/// The next line of any length; none at the end of the input. Empty lines are passed over.
+std::optional<std::string> read_line(std::FILE* in) {
+  char* buffer = nullptr;
+  std::size_t size = 0;
+  std::optional<std::string> line;
+  for (::ssize_t count = 0; !line && (count = ::getline(&buffer, &size, in)) >= 0;) {
+    std::string text(buffer, static_cast<std::size_t>(count));
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+    if (!text.empty()) line = std::move(text);
+  }
+  std::free(buffer);
+  return line;
+}
+
+void write_line(std::FILE* out, const std::string& line) {
+  const std::string text = line + "\n";
+  if (std::fwrite(text.data(), 1, text.size(), out) != text.size() || std::fflush(out) != 0)
+    throw Error("the search does not read the answers any more");
+}
+
+JobGreeting greeting_of(const MeasureJob& job, const MpiWorld& world) {
+  JobGreeting greeting;
+  greeting.version = job.version;
+  greeting.git = job.git;
+  greeting.hardware = job.devices.hardware == Hardware::Cuda ? "cuda" : "cpu";
+  greeting.threads_per_rank = job.devices.threads_per_rank;
+  const JobRank own = describe_rank(job.devices.hardware, world.local_rank());
+  for (const std::string& packed : world.gather(pack(own))) greeting.ranks.push_back(unpack_rank(packed));
+  return greeting;
+}
+
+/// `line` of rank 0 on all ranks; none: the input has ended. Who waits for it naps.
+std::optional<std::string> share(const std::optional<std::string>& line, const MpiWorld& world) {
+  world.barrier();
+  const std::string text = world.broadcast(line ? kGoOn + *line : std::string(1, kEnd));
+  if (text.front() == kEnd) return std::nullopt;
+  return text.substr(1);
+}
+
+MeasuredSteps to_lines(Measurement measured) {
+  MeasuredSteps result;
+  result.end = static_cast<MeasuredSteps::End>(measured.end);
+  result.steps = std::move(measured.steps);
+  result.report = std::move(measured.report);
+  return result;
+}
+
+/// The reply; its result is only right at rank 0.
+MeasureReply answer(const std::string& line, PlanMeasurer& measurer) {
+  MeasureReply reply;
+  reply.id = request_id(line);
+  try {
+    const MeasureRequest request = parse_measure_request(line, "request");
+    MeasureOptions options;
+    options.warm_up = request.warm_up;
+    options.steps = request.steps;
+    options.give_up_above = request.give_up_above;
+    options.step_limit = request.step_limit;
+    options.seed = request.seed;
+    auto result = measurer.measure(request.plan.problem, request.plan.plan, options);
+    if (auto* reason = std::get_if<Infeasible>(&result))
+      reply.result = std::move(*reason);
+    else if (auto& measured = std::get<0>(result); measured)
+      reply.result = to_lines(std::move(*measured));
+  } catch (const InputError& error) {
+    reply.result = Refused{error.faults()};
+  }
+  return reply;
+}
+
+}  // namespace
+
+void serve_measurements(const MeasureJob& job, const MpiWorld& world, Monitor& monitor, std::FILE* in, std::FILE* out) {
+  PlanMeasurer measurer(world, job.devices, &monitor);
+  const bool is_root = world.rank() == 0;
+  const JobGreeting greeting = greeting_of(job, world);
+  if (is_root) write_line(out, to_line(greeting));
+  while (const auto line = share(is_root ? read_line(in) : std::nullopt, world)) {
+    const MeasureReply reply = answer(*line, measurer);
+    if (is_root) write_line(out, to_line(reply));
+  }
+}
+
+}  // namespace gabra::exec

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#include "measured_rank.hpp"
+
+#include "gabra/exec/interpreter.hpp"
+#include "gabra/exec/rank_device.hpp"
+#include "gabra/exec/synthetic_source.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+namespace gabra::exec {
+namespace {
+
+/// While it lives, the rank says that it waits for others.
+std::unique_ptr<Monitor::Waiting> waiting(Monitor* monitor, const std::string& what) {
+  return monitor == nullptr ? nullptr : std::make_unique<Monitor::Waiting>(*monitor, what);
+}
+
+/// Tells the monitor what the device waits for, as long as there is one.
+class WatchedDevice {
+ public:
+  WatchedDevice(Monitor* monitor, const Device& device) : monitor_(monitor) {
+    if (monitor_ != nullptr) monitor_->watch(&device.waiting());
+  }
+  WatchedDevice(const WatchedDevice&) = delete;
+  WatchedDevice& operator=(const WatchedDevice&) = delete;
+  ~WatchedDevice() {
+    if (monitor_ != nullptr) monitor_->watch(nullptr);
+  }
+
+ private:
+  Monitor* monitor_;
+};
+
+class RankRun {
+ public:
+  RankRun(const Problem& problem, const Program& program, const MeasureOptions& options, const RankParts& parts)
+      : options_(options), parts_(parts) {
+    device_ = make_device(parts.hardware, program, parts.world, parts.communicator, options.step_limit);
+    samples_ = make_synthetic_source(*problem.network, {program.samples, program.micro_batches}, options.seed);
+    {
+      const auto note = waiting(parts.monitor, "the communicators of all ranks");
+      parts.communicator.prepare(program);
+    }
+    Interpreter::Parts model{problem.network, problem.training, *device_, parts.communicator, *samples_, {}, {}};
+    model.model.dtype =
+        problem.training.precision == Precision::Bfloat16 ? c10::ScalarType::BFloat16 : c10::ScalarType::Float;
+    model.model.device = device_->torch_device();
+    model.model.seed = options.seed;
+    interpreter_.emplace(program, std::move(model));
+  }
+
+  RankRecord run() {
+    const WatchedDevice watched(parts_.monitor, *device_);
+    agree(0.0);  // all have their models
+    for (std::int64_t i = 0; i < options_.warm_up; ++i) {
+      if (i == 1 || options_.warm_up == 1) device_->reset_peak();
+      if (run_step() <= options_.step_limit) continue;
+      record_.end = Measurement::End::OverLimit;
+      break;
+    }
+    device_->set_recording(true);
+    bool goes_on = true;
+    for (std::int64_t i = 0; goes_on && i < (record_.end == Measurement::End::OverLimit ? 1 : options_.steps); ++i)
+      goes_on = run_counted_step();
+    record_.peak_memory = device_->peak_memory();
+    return std::move(record_);
+  }
+
+ private:
+  /// The largest of all ranks' numbers; where they meet before the next step.
+  double agree(double own) {
+    const auto note = waiting(parts_.monitor, fmt::format("the end of step {} on all ranks", step_));
+    return parts_.world.max(own);
+  }
+
+  Seconds run_step() {
+    UpdateOptions update;
+    update.learning_rate = 1e-6;  // the time of a step does not depend on it, and the loss stays a number
+    update.step = ++step_;
+    if (parts_.monitor != nullptr) parts_.monitor->set_step(step_);
+    const double begin = monotonic_seconds();
+    result_ = interpreter_->run_step(update);
+    own_ = monotonic_seconds() - begin;
+    return Seconds(agree(own_));
+  }
+
+  /// Whether to go on; all ranks decide alike, for they know the same times.
+  bool run_counted_step() {
+    const Seconds seconds = run_step();
+    record_.steps.push_back(seconds);
+    record_.own_steps.emplace_back(own_);
+    record_.all_spans.push_back(std::move(result_.spans));
+    if (seconds > options_.step_limit) record_.end = Measurement::End::OverLimit;
+    const bool is_worse = options_.give_up_above &&
+                          *std::min_element(record_.steps.begin(), record_.steps.end()) > *options_.give_up_above;
+    if (is_worse && record_.end == Measurement::End::Complete &&
+        record_.steps.size() < static_cast<std::size_t>(options_.steps))
+      record_.end = Measurement::End::GaveUp;
+    return record_.end == Measurement::End::Complete;
+  }
+
+  const MeasureOptions& options_;
+  const RankParts& parts_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<SampleSourceBase> samples_;
+  std::optional<Interpreter> interpreter_;
+  std::int64_t step_ = 0;
+  double own_ = 0.0;
+  StepResult result_;
+  RankRecord record_;
+};
+
+}  // namespace
+
+RankRecord run_rank(const Problem& problem, const Program& program, const MeasureOptions& options,
+                    const RankParts& parts) {
+  return RankRun(problem, program, options, parts).run();
+}
+
+std::string pack(const RankRecord& record) {
+  std::vector<double> numbers{static_cast<double>(record.end), static_cast<double>(record.peak_memory.value()),
+                              record.clock_offset, static_cast<double>(record.steps.size())};
+  for (std::size_t i = 0; i < record.steps.size(); ++i) {
+    numbers.push_back(record.steps[i].value());
+    numbers.push_back(record.own_steps[i].value());
+  }
+  for (const Timeline::Span& span : record.spans) {
+    numbers.push_back(span.begin.value());
+    numbers.push_back(span.end.value());
+  }
+  std::string bytes(numbers.size() * sizeof(double), '\0');
+  std::memcpy(bytes.data(), numbers.data(), bytes.size());
+  return bytes;
+}
+
+RankRecord unpack(const std::string& bytes) {
+  std::vector<double> numbers(bytes.size() / sizeof(double));
+  std::memcpy(numbers.data(), bytes.data(), bytes.size());
+  RankRecord record;
+  record.end = static_cast<Measurement::End>(static_cast<int>(numbers.at(0)));
+  record.peak_memory = Bytes(static_cast<std::int64_t>(numbers.at(1)));
+  record.clock_offset = numbers.at(2);
+  const auto steps = static_cast<std::size_t>(numbers.at(3));
+  std::size_t at = 4;
+  for (std::size_t i = 0; i < steps; ++i, at += 2) {
+    record.steps.emplace_back(numbers.at(at));
+    record.own_steps.emplace_back(numbers.at(at + 1));
+  }
+  for (; at + 1 < numbers.size(); at += 2) record.spans.push_back({Seconds(numbers[at]), Seconds(numbers[at + 1])});
+  return record;
+}
+
+}  // namespace gabra::exec
