@@ -62,6 +62,8 @@ class CommandTree {
         sim(SimCommand::Optimize));
     add(app_, "simulate", "predict one training step of a plan, or one collective", &add_simulate_flags,
         sim(SimCommand::Simulate));
+    add(app_, "worker", "evaluate plans that come in on stdin, for optimize --jobs and --ray", &add_worker_flags,
+        sim(SimCommand::Worker));
   }
 
   void add_exec_commands() {
@@ -190,6 +192,8 @@ int run_application(int argument_count, char** arguments, const Executable& exec
     return kDeviceFailure;
   }
 }
+
+std::string program_version() { return GABRA_VERSION; }
 
 void print_to_stdout(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())

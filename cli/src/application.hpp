@@ -12,7 +12,7 @@ enum ExitStatus { kDone = 0, kBadInput = 2, kDeviceFailure = 3, kNoFeasiblePlan 
 
 /// The commands that need the simulator. `gabra` starts the program gabra-sim for them, because loading SimGrid takes
 /// longer than everything that `gabra describe` does; gabra-sim runs them.
-enum class SimCommand { Optimize, Simulate, DescribeCluster };
+enum class SimCommand { Optimize, Simulate, Worker, DescribeCluster };
 using RunSimCommand = int (*)(SimCommand command, const FlagSet& flags, char** arguments);
 
 /// The commands that need LibTorch and MPI: `gabra` starts gabra-exec for them, one process for each device of a plan.
@@ -29,6 +29,9 @@ struct Executable {
 
 /// Parses the command line, runs what it asks for and returns the exit status. Errors are printed on stderr.
 [[nodiscard]] int run_application(int argument_count, char** arguments, const Executable& executable);
+
+/// "0.1.0".
+[[nodiscard]] std::string program_version();
 
 /// Writes `text` to stdout. Throws InputError when that fails (a full disk).
 void print_to_stdout(const std::string& text);

@@ -15,6 +15,9 @@ void add_optimize_flags(FlagSet& flags);
 void add_simulate_flags(FlagSet& flags);
 [[nodiscard]] int run_simulate(const FlagSet& flags, PlatformReader read_platform);
 
+void add_worker_flags(FlagSet& flags);
+[[nodiscard]] int run_worker(const FlagSet& flags);
+
 void add_describe_network_flags(FlagSet& flags);
 [[nodiscard]] int run_describe_network(const FlagSet& flags);
 

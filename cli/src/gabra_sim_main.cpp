@@ -14,6 +14,8 @@ int run_here(cli::SimCommand command, const cli::FlagSet& flags, char**) {
       return cli::run_optimize(flags, &sim::read_platform);
     case cli::SimCommand::Simulate:
       return cli::run_simulate(flags, &sim::read_platform);
+    case cli::SimCommand::Worker:
+      return cli::run_worker(flags);
     case cli::SimCommand::DescribeCluster:
       return cli::run_describe_cluster(flags, &sim::read_platform, &sim::to_platform_xml);
   }

@@ -7,12 +7,15 @@
 #include "output_file.hpp"
 #include "progress.hpp"
 #include "text.hpp"
+#include "worker_pool.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <memory>
+#include <optional>
 #include <span>
 
 namespace gabra::cli {
@@ -28,6 +31,7 @@ struct Request {
   ga::SearchOptions options;
   std::string planner;
   std::optional<Seconds> time_limit;
+  PoolRequest pool;
 };
 
 void read_space(FlagReader& flags, std::int64_t global_batch, ga::SearchSpace& space) {
@@ -57,6 +61,7 @@ Request read_request(FlagReader& flags, PlatformReader read_platform) {
   request.options.max_evaluations =
       flags.integer("--max-evaluations", {1, std::int64_t{1} << 40}).value_or(request.options.max_evaluations);
   request.time_limit = flags.seconds("--time-limit");
+  request.pool = read_pool_request(flags);
   request.problem.network = loader.network("--network");
   request.problem.cluster = loader.cluster("--cluster");
   request.problem.profile = loader.profile("--profile");
@@ -137,11 +142,14 @@ OptimizeOutcome optimize(Request request, Progress& progress) {
   outcome.options.on_generation = [&](std::int64_t generation, std::int64_t evaluations, Seconds best) {
     progress.show(generation, evaluations, best);
   };
-  sim::SimEvaluator simulator(outcome.problem);
-  CountingEvaluator evaluator(simulator);
+  const std::unique_ptr<pool::PoolEvaluator> workers = make_pool(request.pool, outcome.problem);
+  std::optional<sim::SimEvaluator> simulator;
+  if (!workers) simulator.emplace(outcome.problem);
+  CountingEvaluator evaluator(workers ? static_cast<Evaluator&>(*workers) : *simulator);
   outcome.baselines = ga::evaluate_baselines(evaluator, outcome.options);
   outcome.baseline_evaluations = evaluator.count();
   search(outcome, evaluator);
+  if (workers) outcome.set_aside = workers->set_aside();
   progress.clear();
   outcome.is_interrupted = Progress::is_interrupted();
   outcome.options.is_cancelled = nullptr;

@@ -4,6 +4,7 @@
 #include "gabra/ga/baselines.hpp"
 #include "gabra/ga/search.hpp"
 #include "gabra/plan/problem.hpp"
+#include "gabra/pool/pool_evaluator.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -25,6 +26,7 @@ struct OptimizeOutcome {
   ga::SearchResult search;                 ///< counters
   std::int64_t baseline_evaluations = 0;   ///< plans simulated for the baselines
   std::optional<std::int64_t> space_size;  ///< of the exact planner
+  std::vector<pool::SetAside> set_aside;   ///< plans that ended several workers
   bool is_interrupted = false;
   Seconds elapsed;
 

@@ -17,9 +17,14 @@ void add_optimize_flags(FlagSet& flags) {
   flags.add("--seed", "NUMBER", "of the search; 1 by default");
   flags.add("--max-evaluations", "NUMBER", "most plans to simulate");
   flags.add("--time-limit", "TIME", "most wall-clock time, for example 60s; makes the result depend on the machine");
+  flags.add("--jobs", "NUMBER", "worker processes; without it, this process evaluates plans itself");
+  flags.add("--ray", "ADDRESS", "evaluate plans on a Ray cluster: auto or HOST:PORT; --jobs limits its workers");
+  flags.add("--plan-timeout", "TIME", "a worker without an answer for so long is replaced; 60s by default");
   flags.add("-o,--output", "FILE", "write the plan there");
   flags.add_switch("--json", "one JSON document on stdout");
   flags.add_switch("--quiet", "no progress, and only the result's first line");
 }
+
+void add_worker_flags(FlagSet&) {}
 
 }  // namespace gabra::cli

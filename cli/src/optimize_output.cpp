@@ -73,10 +73,16 @@ std::string batch_norm_note(const OptimizeOutcome& outcome) {
       own, serial, serial);
 }
 
+std::string set_aside_text(const pool::SetAside& aside) {
+  return fmt::format("plan set aside, {}: stages \"{}\", {} micro-batches, {}", aside.reason,
+                     to_text(aside.plan.stages), aside.plan.micro_batches, to_text(aside.plan.schedule));
+}
+
 std::vector<std::string> notes(const OptimizeOutcome& outcome) {
   std::vector<std::string> result =
       notes_on(outcome.problem, outcome.problem.training.global_batch / outcome.plan->micro_batches);
   if (const std::string note = batch_norm_note(outcome); !note.empty()) result.push_back(note);
+  for (const pool::SetAside& aside : outcome.set_aside) result.push_back(set_aside_text(aside));
   return result;
 }
 
@@ -143,6 +149,14 @@ std::string optimize_json(const OptimizeOutcome& outcome) {
   if (outcome.space_size) document["space_size"] = *outcome.space_size;
   document["elapsed_s"] = outcome.elapsed.value();
   document["seed"] = outcome.options.seed;
+  if (!outcome.set_aside.empty()) {
+    document["set_aside"] = Value::array();
+    for (const pool::SetAside& aside : outcome.set_aside) {
+      Value value{{"reason", aside.reason}};
+      add_plan(value, outcome.problem, aside.plan);
+      document["set_aside"].push_back(std::move(value));
+    }
+  }
   document["planner"] = outcome.planner;
   document["is_interrupted"] = outcome.is_interrupted;
   add_problem(document, outcome.problem);

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/pool/pool_evaluator.hpp"
+
+#include "gabra/core/error.hpp"
+#include "gabra/core/rng.hpp"
+#include "gabra/pool/messages.hpp"
+#include "gabra/sim/sim_evaluator.hpp"
+#include "support/random_problem.hpp"
+#include "worker_program.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <string>
+#include <vector>
+
+namespace gabra::pool {
+namespace {
+
+constexpr std::size_t kPlans = 60;
+
+class Pool : public ::testing::Test {
+ protected:
+  Pool() {
+    Rng rng(7);
+    problem_ = test::random_problem(rng);
+    for (std::size_t i = 0; i < kPlans; ++i) plans_.push_back(test::random_plan(problem_, rng));
+    sim::SimEvaluator simulator(problem_);
+    for (const Plan& plan : plans_) expected_.push_back(to_line(0, simulator.evaluate(plan)));
+  }
+
+  PoolOptions options(std::int64_t processes, const std::vector<std::string>& more = {}) {
+    PoolOptions result;
+    result.command.words = {WORKER_PROGRAM, "b"};
+    result.command.words.insert(result.command.words.end(), more.begin(), more.end());
+    result.build = "b";
+    result.processes = processes;
+    result.log = [this](const std::string& line) { log_ += line + "\n"; };
+    return result;
+  }
+
+  /// Everything as in this process, but for the plans in `aside`.
+  void expect_equal(const std::vector<Evaluation>& evaluations, const std::vector<std::size_t>& aside = {}) {
+    ASSERT_EQ(evaluations.size(), plans_.size());
+    for (std::size_t i = 0; i < evaluations.size(); ++i) {
+      if (std::find(aside.begin(), aside.end(), i) == aside.end()) {
+        EXPECT_EQ(to_line(0, evaluations[i]), expected_[i]) << "plan " << i << "\n" << log_;
+        continue;
+      }
+      const auto* infeasible = std::get_if<Infeasible>(&evaluations[i]);
+      ASSERT_NE(infeasible, nullptr) << i;
+      EXPECT_EQ(infeasible->reason, Infeasible::Reason::Failed) << i;
+    }
+  }
+
+  Problem problem_;
+  std::vector<Plan> plans_;
+  std::vector<std::string> expected_;
+  std::string log_;
+};
+
+TEST_F(Pool, AnswersInOrderForAnyNumberOfWorkers) {
+  for (const std::int64_t processes : {1, 2, 3}) {
+    PoolEvaluator pool(problem_, options(processes));
+    expect_equal(pool.evaluate(plans_));
+    expect_equal(pool.evaluate(plans_));
+    EXPECT_TRUE(pool.evaluate({}).empty());
+    EXPECT_EQ(pool.evaluate(std::span(plans_).first(1)).size(), 1U);
+    EXPECT_EQ(pool.replaced(), 0);
+  }
+  EXPECT_EQ(log_, "");
+}
+
+TEST_F(Pool, NothingIsLostWhenWorkersAreKilled) {
+  PoolEvaluator pool(problem_, options(3, {"0.03"}));
+  for (int i = 0; i < 5; ++i) expect_equal(pool.evaluate(plans_));
+  EXPECT_GT(pool.replaced(), 0);
+  EXPECT_TRUE(pool.set_aside().empty());
+  EXPECT_NE(log_.find("ended by signal 9 (Killed)"), std::string::npos) << log_;
+}
+
+TEST_F(Pool, NothingIsLostWhenWorkersAreFrozenOrDieBetweenCalls) {
+  PoolEvaluator pool(problem_, options(2));
+  expect_equal(pool.evaluate(plans_));
+  const std::vector<pid_t> ids = pool.process_ids();
+  ASSERT_EQ(ids.size(), 2U);
+  ::kill(ids[0], SIGSTOP);
+  ::kill(ids[1], SIGKILL);
+  expect_equal(pool.evaluate(plans_));
+  EXPECT_EQ(pool.replaced(), 2);
+  EXPECT_NE(log_.find("worker 0 was stopped"), std::string::npos) << log_;
+}
+
+TEST_F(Pool, APlanThatEndsTwoWorkersIsSetAside) {
+  plans_[10].bucket = test::kCrashingBucket;
+  plans_[20].bucket = test::kLeavingBucket;
+  plans_[30].bucket = test::kBabblingBucket;
+  PoolEvaluator pool(problem_, options(2));
+  expect_equal(pool.evaluate(plans_), {10, 20, 30});
+  EXPECT_EQ(pool.replaced(), 6);
+  ASSERT_EQ(pool.set_aside().size(), 3U);
+  for (const SetAside& aside : pool.set_aside())
+    EXPECT_NE(aside.reason.find("2 workers ended at it"), std::string::npos);
+  EXPECT_NE(log_.find("set aside, 2 workers ended at it, the last: ended by signal 11 (Segmentation fault): plan with "
+                      "stages \"" +
+                      to_text(plans_[10].stages) + "\""),
+            std::string::npos)
+      << log_;
+  EXPECT_NE(log_.find("ended with status 5"), std::string::npos) << log_;
+  EXPECT_NE(log_.find("said what is no answer: \"what?\""), std::string::npos) << log_;
+}
+
+TEST_F(Pool, OneThatIsKilledFromOutsideEachTimeIsSetAsideLater) {
+  plans_[10].bucket = test::kKilledBucket;
+  PoolEvaluator pool(problem_, options(2));
+  expect_equal(pool.evaluate(plans_), {10});
+  EXPECT_EQ(pool.replaced(), 4);
+  ASSERT_EQ(pool.set_aside().size(), 1U);
+  EXPECT_NE(pool.set_aside()[0].reason.find("4 workers ended at it"), std::string::npos);
+}
+
+TEST_F(Pool, AWorkerThatHangsIsReplaced) {
+  plans_[10].bucket = test::kHangingBucket;
+  PoolOptions with_limit = options(2);
+  with_limit.plan_limit = Seconds(0.5);
+  PoolEvaluator pool(problem_, with_limit);
+  expect_equal(pool.evaluate(plans_), {10});
+  EXPECT_NE(log_.find("gave no answer within"), std::string::npos) << log_;
+}
+
+std::string error_of(const Problem& problem, const PoolOptions& options, const std::vector<Plan>& plans) {
+  try {
+    PoolEvaluator pool(problem, options);
+    (void)pool.evaluate(plans);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_F(Pool, AWorkerOfAnotherBuildIsRefused) {
+  PoolOptions other = options(2);
+  other.build = "a";
+  EXPECT_EQ(error_of(problem_, other, plans_), "worker 0: this worker is gabra b, the search is gabra a");
+  // One that does not look at the header's build.
+  other.command.words = {"/bin/sh", "-c",
+                         "read header; echo '{\"schema\":\"gabra/work/1\",\"ready\":\"c\",\"slots\":1}'; cat"};
+  EXPECT_EQ(error_of(problem_, other, plans_), "worker 0 is gabra c, this is gabra a: all must be of one build");
+}
+
+TEST_F(Pool, WorkersThatCannotWorkEndTheSearch) {
+  PoolOptions broken = options(1);
+  broken.command.words = {"/bin/sh", "-c", "echo no licence >&2; exit 9"};
+  EXPECT_EQ(error_of(problem_, broken, plans_), "worker 0 cannot be used, it ended with status 9: no licence");
+  broken.command.words = {"/nonexistent/gabra-sim"};
+  EXPECT_EQ(error_of(problem_, broken, plans_),
+            "\"/nonexistent/gabra-sim\" cannot be started: No such file or directory");
+  broken.command.words = {"sleep", "1000"};
+  broken.start_limit = Seconds(0.1);
+  EXPECT_EQ(error_of(problem_, broken, plans_), "worker 0 cannot be used, it did not start within 100.0 ms");
+}
+
+}  // namespace
+}  // namespace gabra::pool
