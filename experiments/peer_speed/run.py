@@ -52,6 +52,15 @@ def table(rows, modes):
     return "\n".join(lines)
 
 
+def with_others(rows, path):
+    """Rows of earlier runs are kept where these did not measure them again."""
+    if not path.exists():
+        return rows
+    measured = {(row["case"], row["mode"]) for row in rows}
+    earlier = json.loads(path.read_text())["rows"]
+    return rows + [row for row in earlier if (row["case"], row["mode"]) not in measured]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gabra", default=measure.default_gabra())
@@ -67,6 +76,7 @@ def main():
     if options.only:
         config["cases"] = [case for case in config["cases"] if options.only in case["name"]]
     rows = run_all(options, config)
+    rows = with_others(rows, Path(options.results))
     text = table(rows, config["modes"])
     print(text)
     document = {"machine": f"{platform.machine()}, {measure.cpu_name()}, {measure.core_count()} cores", "rows": rows}
