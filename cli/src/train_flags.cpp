@@ -69,6 +69,7 @@ void add_explain_flags(FlagSet& flags) {
   flags.add("--checkpoint", "FILE", "a checkpoint, or a folder of them: best.pt, else the newest");
   flags.add("--volume", "FILE", "the scan");
   flags.add("--class", "NAME", "whose evidence is shown: a class's name or number; the predicted one by default");
+  flags.add("--layer", "NAME", "whose feature map: the last before the head by default; earlier ones are finer");
   flags.add("-o,--output", "FILE", "the heat map as NIfTI, in the scan's space");
   flags.add("--png", "FILE", "three slices of the scan with the heat map over them");
   flags.add("--threads", "NUMBER", "1 by default");

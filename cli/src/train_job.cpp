@@ -208,6 +208,7 @@ exec::ExplainJob read_explain_job(const FlagSet& flag_set) {
   job.checkpoint = flags.required("--checkpoint", "a checkpoint of gabra train").value_or("");
   job.volume = flags.required("--volume", "a scan, .nii or .nii.gz").value_or("");
   job.class_name = flags.text("--class");
+  job.layer = flags.text("--layer");
   const OutputFile heat(flags, "--output");
   if (heat) job.heat_file = heat.path();
   const OutputFile picture(flags, "--png");

@@ -158,7 +158,8 @@ std::string explain(const ExplainJob& job) {
   const data::Extent& extent = prepared.extent;
   const at::Tensor input =
       at::from_blob(prepared.voxels.data(), {1, 1, extent[0], extent[1], extent[2]}, at::kFloat).clone();
-  const HeatMap found = grad_cam(*checkpoint.info.network, checkpoint.tensors, input, wanted, checkpoint.path);
+  const HeatMap found =
+      grad_cam(*checkpoint.info.network, checkpoint.tensors, input, {wanted, job.layer}, checkpoint.path);
   const data::Volume heat = in_space_of(enlarge(found.heat, prepared), scan);
   if (!job.heat_file.empty()) data::write_nifti(job.heat_file, heat);
   if (!job.picture_file.empty()) write_file_atomically(job.picture_file, to_png(draw_slices(scan, heat)));

@@ -6,6 +6,10 @@
 #include "whole_network.hpp"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace gabra::exec {
 namespace {
@@ -17,15 +21,33 @@ bool is_pooling(const Layer& layer) {
          std::holds_alternative<AveragePool>(layer.attributes) || std::holds_alternative<MaxPool>(layer.attributes);
 }
 
-const Layer& feature_layer(const Network& network, const std::string& place) {
-  const Layer* layer = &network.layers().back();
-  while (layer->output.size() != 4 || is_pooling(*layer) || std::holds_alternative<Dropout>(layer->attributes)) {
-    if (layer->inputs.size() != 1 || std::holds_alternative<Input>(layer->attributes))
-      throw_input_error(place, "a network " + in_quotes(network.name()) + " without a feature map before its head",
-                        "a classifier of volumes");
-    layer = &network.layer(layer->inputs.front());
+/// Layers whose output is a volume and all that the layers after them read.
+std::vector<const Layer*> feature_layers(const Network& network) {
+  std::vector<const Layer*> result;
+  std::size_t earliest = network.layers().size();  // that a later layer reads
+  for (std::size_t i = network.layers().size(); i-- > 0;) {
+    const Layer& layer = network.layers()[i];
+    const bool is_passed_by_all = earliest >= i && i + 1 < network.layers().size();
+    if (is_passed_by_all && layer.output.size() == 4 && !std::holds_alternative<Input>(layer.attributes))
+      result.push_back(&layer);
+    for (const LayerId input : layer.inputs) earliest = std::min(earliest, input.index());
   }
-  return *layer;
+  return result;  // last first
+}
+
+const Layer& feature_layer(const Network& network, const HeatQuestion& question, const std::string& place) {
+  const std::vector<const Layer*> layers = feature_layers(network);
+  std::vector<std::string> names;
+  for (const Layer* layer : layers) {
+    const bool is_default = !is_pooling(*layer) && !std::holds_alternative<Dropout>(layer->attributes);
+    if (question.layer ? layer->name == *question.layer : is_default) return *layer;
+    names.push_back(layer->name);
+  }
+  if (names.empty())
+    throw_input_error(place, "a network " + in_quotes(network.name()) + " without a feature map before its head",
+                      "a classifier of volumes");
+  throw_input_error("--layer", in_quotes(question.layer.value_or("")),
+                    fmt::format("a layer through which everything passes, one of {}", fmt::join(names, ", ")));
 }
 
 /// The same network with two units: up to the feature map, and the head.
@@ -53,8 +75,8 @@ std::unique_ptr<StageModule> make_unit(const Network& network, std::int32_t unit
 }  // namespace
 
 HeatMap grad_cam(const Network& network, const std::vector<NamedTensor>& weights, const at::Tensor& input,
-                 std::optional<std::int64_t> class_index, const std::string& place) {
-  const Layer& feature = feature_layer(network, place);
+                 const HeatQuestion& question, const std::string& place) {
+  const Layer& feature = feature_layer(network, question, place);
   const Network cut = cut_at(network, feature);
   GABRA_CHECK(cut.unit_count() == 2 && cut.unit_tensors().size() == 1, "the head reads the feature map alone");
   PassContext pass;
@@ -71,7 +93,7 @@ HeatMap grad_cam(const Network& network, const std::vector<NamedTensor>& weights
   HeatMap result;
   result.layer = feature.name;
   result.probabilities = at::softmax(scores.to(at::kDouble), 1)[0];
-  result.class_index = class_index.value_or(result.probabilities.argmax().item<std::int64_t>());
+  result.class_index = question.class_index.value_or(result.probabilities.argmax().item<std::int64_t>());
   at::Tensor gradient = at::zeros_like(scores);
   gradient[0][result.class_index].fill_(1.0);
   head->put_output_gradient(kMicroBatch, gradient);

@@ -18,11 +18,17 @@ struct HeatMap {
   std::string layer;  ///< whose output the feature map is
 };
 
+/// What is asked for; by default the class with the highest probability and the last feature map.
+struct HeatQuestion {
+  std::optional<std::int64_t> class_index;
+  std::optional<std::string> layer;
+};
+
 /// relu(sum over channels k of a_k A_k), a_k the mean over positions of the gradient of the class's score by feature
-/// map A_k. A is the last tensor of images on the way to the output that is no pooling's. `input` is [1, 1, D, H, W];
-/// without `class_index`, of the class with the highest probability. Throws InputError (place `place`) for a network
-/// without such a map.
+/// map A_k. A is a tensor of volumes through which all of the network passes: of the layer that is asked for, else the
+/// last that is no pooling's. `input` is [1, 1, D, H, W]. Throws InputError for a network without such a map (place
+/// `place`) and for a layer that has none (place "--layer").
 [[nodiscard]] HeatMap grad_cam(const Network& network, const std::vector<NamedTensor>& weights, const at::Tensor& input,
-                               std::optional<std::int64_t> class_index, const std::string& place);
+                               const HeatQuestion& question, const std::string& place);
 
 }  // namespace gabra::exec

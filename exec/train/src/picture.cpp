@@ -42,12 +42,6 @@ float voxel(const data::Volume& volume, const Index& at) {
   return volume.voxels[static_cast<std::size_t>((at[0] * volume.extent[1] + at[1]) * volume.extent[2] + at[2])];
 }
 
-Index brightest(const data::Volume& volume) {
-  const auto found = std::max_element(volume.voxels.begin(), volume.voxels.end()) - volume.voxels.begin();
-  const std::int64_t plane = volume.extent[1] * volume.extent[2];
-  return {found / plane, found / volume.extent[2] % volume.extent[1], found % volume.extent[2]};
-}
-
 /// Grey values: black at the lowest, white at the 99.5th percentile.
 struct GreyScale {
   explicit GreyScale(const data::Volume& volume) {
@@ -60,9 +54,24 @@ struct GreyScale {
   [[nodiscard]] float of(float value) const {
     return high > low ? std::clamp((value - low) / (high - low), 0.0F, 1.0F) : 0.0F;
   }
+  /// The air around a head is dark; in a scan of one value nothing is.
+  [[nodiscard]] bool is_air(float value) const { return high > low && of(value) < kAir; }
+
+  static constexpr float kAir = 0.05F;  // our own choice
   float low = 0.0F;
   float high = 1.0F;
 };
+
+/// Outside the air.
+Index hottest(const data::Volume& scan, const data::Volume& heat, const GreyScale& grey) {
+  std::size_t found = 0;
+  float best = -1.0F;
+  for (std::size_t i = 0; i < heat.voxels.size(); ++i)
+    if (heat.voxels[i] > best && !grey.is_air(scan.voxels[i])) best = heat.voxels[found = i];
+  const auto at = static_cast<std::int64_t>(found);
+  const std::int64_t plane = heat.extent[1] * heat.extent[2];
+  return {at / plane, at / heat.extent[2] % heat.extent[1], at % heat.extent[2]};
+}
 
 /// One slice: `across` runs to the right, `up` runs up, the third axis is fixed.
 struct Panel {
@@ -73,7 +82,7 @@ struct Panel {
 class Canvas {
  public:
   Canvas(const data::Volume& scan, const data::Volume& heat)
-      : scan_(scan), heat_(heat), grey_(scan), at_(brightest(heat)), sizes_(data::voxel_sizes(scan.affine)) {
+      : scan_(scan), heat_(heat), grey_(scan), at_(hottest(scan, heat, grey_)), sizes_(data::voxel_sizes(scan.affine)) {
     double longest = 0.0;
     for (std::size_t axis = 0; axis < 3; ++axis) longest = std::max(longest, millimetres(axis));
     pitch_ = longest / static_cast<double>(kPanel);
@@ -118,7 +127,7 @@ class Canvas {
 
   void put(Picture& picture, std::int64_t x, std::int64_t y, const Index& at) const {
     const float grey = grey_.of(voxel(scan_, at));
-    const float heat = std::clamp(voxel(heat_, at), 0.0F, 1.0F);
+    const float heat = grey_.is_air(voxel(scan_, at)) ? 0.0F : std::clamp(voxel(heat_, at), 0.0F, 1.0F);
     // From red to yellow; nothing where there is no heat.
     const std::array<float, 3> colour{1.0F, heat, 0.0F};
     const float share = 0.7F * heat;

@@ -32,7 +32,7 @@ struct LearningRate {
 struct DataSelection {
   std::string folder;                ///< BIDS-like: participants.tsv, sub-*/...
   std::string task;                  ///< "ad-nc", "smci-pmci"; or empty, with `classes`
-  std::vector<std::string> classes;  ///< groups of participants.tsv, the positive class first
+  std::vector<std::string> classes;  ///< groups of participants.tsv, the positive class last
   std::string sessions = "first";    ///< "first", "all", or the name of one
   std::int64_t folds = 0;            ///< 0: one split into train, validation and test
   std::int64_t fold = 0;             ///< counted from 0
@@ -99,6 +99,7 @@ struct ExplainJob {
   std::string checkpoint;
   std::string volume;
   std::optional<std::string> class_name;  ///< a class's name or number; none: the predicted one
+  std::optional<std::string> layer;       ///< whose output; none: the last map before the head
   std::string heat_file;                  ///< NIfTI, in the volume's space
   std::string picture_file;               ///< PNG; empty: none
   std::int64_t threads = 1;
