@@ -261,6 +261,7 @@ class Bridge:
     def drop(self, slot, error):
         """An actor is gone: its node was lost, or somebody ended its process."""
         self.slots.remove(slot)
+        self.ray.kill(slot.actor)  # it may only be out of reach
         reason = f"a worker on node {self.nodes[slot.node]} is lost ({type(error).__name__})"
         if not self.give_back(slot, reason) and self.is_announced:
             self.say(note=reason)
@@ -278,7 +279,6 @@ class Bridge:
         now = time.monotonic()
         for slot in list(self.slots):
             if slot.pinged is not None and now - slot.pinged > PING_LIMIT_S:
-                self.ray.kill(slot.actor)
                 self.drop(slot, TimeoutError())
             elif slot.chunks and slot.pinged is None and now - slot.last_sign > PING_AFTER_S:
                 slot.pinged = now
@@ -433,7 +433,10 @@ def connect(ray, asked, fail):
         check_reachable(address)
     with ConnectionWatch(fail, address or asked) as watch:
         try:
-            ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.CRITICAL, namespace="gabra")
+            # Nodes may have loopback addresses of their own, where Ray would look for this machine's outer one.
+            host = (address or "").rpartition(":")[0]
+            own = {"_node_ip_address": host} if host.startswith("127.") and host != "127.0.0.1" else {}
+            ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.CRITICAL, namespace="gabra", **own)
             return
         except (Exception, SystemExit) as error:  # Ray's own classes have no common ancestor
             kind, text = type(error).__name__, str(error)
