@@ -34,6 +34,9 @@ class CommandTree {
     app_.footer("Exit status: 0 done, 2 bad input, 3 device or communication failure, 4 no feasible plan.");
     if (run_sim_ != nullptr) add_sim_commands();
     if (run_exec_ != nullptr) add_exec_commands();
+    if (executable.serves_measurements)
+      add(app_, "measure", "measure plans that come in as lines, on the ranks of this job", &add_measure_flags,
+          exec(ExecCommand::Measure));
     add_describe_commands();
     add(app_, "zoo", "networks and clusters that are built in", &add_zoo_flags, &run_zoo);
   }

@@ -16,7 +16,7 @@ enum class SimCommand { Optimize, Simulate, Worker, DescribeCluster };
 using RunSimCommand = int (*)(SimCommand command, const FlagSet& flags, char** arguments);
 
 /// The commands that need LibTorch and MPI: `gabra` starts gabra-exec for them, one process for each device of a plan.
-enum class ExecCommand { Train, Predict, Explain };
+enum class ExecCommand { Train, Predict, Explain, Measure };
 using RunExecCommand = int (*)(ExecCommand command, const FlagSet& flags, char** arguments);
 
 /// One of the programs gabra, gabra-sim, gabra-exec and what it can do; a null pointer leaves the commands out.
@@ -24,7 +24,8 @@ struct Executable {
   std::string name;
   RunSimCommand run_sim_command = nullptr;
   RunExecCommand run_exec_command = nullptr;
-  bool prints_input_faults = true;  ///< false for all ranks of a job but one: they find the same
+  bool serves_measurements = false;  ///< has the command measure, which other programs start
+  bool prints_input_faults = true;   ///< false for all ranks of a job but one: they find the same
 };
 
 /// Parses the command line, runs what it asks for and returns the exit status. Errors are printed on stderr.

@@ -37,6 +37,7 @@ void add_describe_program_flags(FlagSet& flags);
 void add_train_flags(FlagSet& flags);
 void add_predict_flags(FlagSet& flags);
 void add_explain_flags(FlagSet& flags);
+void add_measure_flags(FlagSet& flags);
 
 void add_zoo_flags(FlagSet& flags);
 [[nodiscard]] int run_zoo(const FlagSet& flags);

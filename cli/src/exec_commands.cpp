@@ -2,10 +2,12 @@
 #include "exec_commands.hpp"
 
 #include "gabra/core/check.hpp"
+#include "gabra/exec/measure_job.hpp"
 #include "gabra/exec/mpi_world.hpp"
 #include "gabra/exec/predict.hpp"
 #include "gabra/exec/train.hpp"
 #include "train_job.hpp"
+#include "version.hpp"
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
@@ -51,18 +53,18 @@ int leave_together(const exec::MpiWorld& world, int status, Say say) {
 /// What LibTorch says is long; its first line is the message.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-int run_train_rank(const FlagSet& flags, char** arguments) {
-  const exec::TrainJob job = read_train_job(flags);
+/// What one rank of a job does, with the errors that end it.
+template <class Work>
+int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
   // mpirun, which started this rank, may be killed.
-  if (::getenv("OMPI_COMM_WORLD_RANK") != nullptr) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getenv("OMPI_COMM_WORLD_RANK") != nullptr) ::prctl(PR_SET_PDEATHSIG, signal_at_end);
   int argument_count = 1;
   const exec::MpiWorld world(argument_count, arguments);
   const std::string name = fmt::format("rank {}", world.rank());
-  exec::Monitor monitor(name, job.timeout.value());
+  exec::Monitor monitor(name, timeout.value());
   int status = kDone;
   try {
-    const std::string text = exec::train(job, world, monitor);
-    if (!text.empty()) print_to_stdout(text);
+    work(world, monitor);
     std::fflush(stdout);
   } catch (const InputError& error) {
     status = leave_together(world, kBadInput, [&] { print_faults(error); });
@@ -76,6 +78,26 @@ int run_train_rank(const FlagSet& flags, char** arguments) {
     exec::MpiWorld::abort(kDeviceFailure);
   }
   return status;
+}
+
+int run_train_rank(const FlagSet& flags, char** arguments) {
+  const exec::TrainJob job = read_train_job(flags);
+  return run_rank(arguments, SIGTERM, job.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
+    const std::string text = exec::train(job, world, monitor);
+    if (!text.empty()) print_to_stdout(text);
+  });
+}
+
+int run_measure_rank(const FlagSet& flags, char** arguments) {
+  const MeasureRanks ranks = read_measure_ranks(flags);
+  exec::MeasureJob job;
+  job.devices = {ranks.hardware, ranks.threads_per_rank};
+  job.version = version();
+  job.git = git_id();
+  // Not SIGTERM: a rank that does not answer does not hear it either.
+  return run_rank(arguments, SIGKILL, ranks.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
+    exec::serve_measurements(job, world, monitor, stdin, stdout);
+  });
 }
 
 /// predict, explain: one process, without MPI.
@@ -102,6 +124,8 @@ int run_exec_command(ExecCommand command, const FlagSet& flags, char** arguments
       return run_alone([&] { return exec::predict(read_predict_job(flags)); });
     case ExecCommand::Explain:
       return run_alone([&] { return exec::explain(read_explain_job(flags)); });
+    case ExecCommand::Measure:
+      return run_measure_rank(flags, arguments);
   }
   GABRA_CHECK(false, "an unknown command");
   return kBadInput;

@@ -21,7 +21,9 @@ bool is_first_rank() {
 int main(int argument_count, char** arguments) {
   gabra::exec::block_stop_signals();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write()
-  return gabra::cli::run_application(
-      argument_count, arguments,
-      {.name = "gabra", .run_exec_command = &gabra::cli::run_exec_command, .prints_input_faults = is_first_rank()});
+  return gabra::cli::run_application(argument_count, arguments,
+                                     {.name = "gabra",
+                                      .run_exec_command = &gabra::cli::run_exec_command,
+                                      .serves_measurements = true,
+                                      .prints_input_faults = is_first_rank()});
 }

@@ -24,6 +24,8 @@ int start_executor(cli::ExecCommand command, const cli::FlagSet& flags, char** a
     case cli::ExecCommand::Explain:
       (void)cli::read_explain_job(flags);
       break;
+    case cli::ExecCommand::Measure:
+      break;
   }
   cli::become_program_beside("gabra-exec", arguments);
 }

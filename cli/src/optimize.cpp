@@ -32,7 +32,10 @@ struct Request {
   std::string planner;
   std::optional<Seconds> time_limit;
   PoolRequest pool;
+  HardwareRequest hardware;
 };
+
+constexpr std::int64_t kMeasuredEvaluations = 200;  // with --evaluator exec
 
 void read_space(FlagReader& flags, std::int64_t global_batch, ga::SearchSpace& space) {
   space.micro_batch = flags.integer("--micro-batch", {1, global_batch});
@@ -43,16 +46,34 @@ void read_space(FlagReader& flags, std::int64_t global_batch, ga::SearchSpace& s
   if (space.micro_batch && *space.micro_batch < space.min_micro_batch)
     flags.faults().add("--min-micro-batch", fmt::format("{}", space.min_micro_batch),
                        fmt::format("at most --micro-batch, {}", *space.micro_batch));
+  space.max_stages_per_device =
+      flags.integer("--max-stages-per-device", {1, 1024}).value_or(space.max_stages_per_device);
   space.buckets = flags.sizes("--bucket");
   std::sort(space.buckets.begin(), space.buckets.end());
   space.buckets.erase(std::unique(space.buckets.begin(), space.buckets.end()), space.buckets.end());
 }
 
+/// What the search does otherwise when plans are measured.
+void restrict_to_hardware(FlagReader& flags, Request& request) {
+  if (request.options.objective != ga::Objective::Time)
+    flags.refuse({"--objective"}, "with --evaluator exec or both: times are measured");
+  if (request.hardware.priced_by == PricedBy::Both && request.planner != "gabra")
+    flags.refuse({"--planner"}, "with --evaluator both");
+  request.options.uses_bounds = false;  // the cost model's; devices may be faster
+  if (request.hardware.priced_by != PricedBy::Exec) return;
+  flags.refuse({"--jobs", "--ray", "--plan-timeout"}, "with --evaluator exec: nothing is simulated");
+  request.options.plans_per_call = 1;  // so that a limit of time is kept
+  if (!flags.is_given("--max-evaluations")) request.options.max_evaluations = kMeasuredEvaluations;
+}
+
 Request read_request(FlagReader& flags, PlatformReader read_platform) {
   Request request;
   InputLoader loader(flags, read_platform);
+  request.hardware = read_hardware_request(flags);
+  const bool is_cluster_known = request.hardware.ranks > 0 && !request.hardware.is_cuda;
   for (const char* flag : {"--network", "--cluster"})
-    if (!flags.is_given(flag)) flags.faults().add(flag, "nothing", "a built-in name or a file (this is required)");
+    if (!flags.is_given(flag) && !(is_cluster_known && flag == std::string_view("--cluster")))
+      flags.faults().add(flag, "nothing", "a built-in name or a file (this is required)");
   request.problem.training = loader.training();
   read_space(flags, request.problem.training.global_batch, request.options.space);
   request.options.objective = static_cast<ga::Objective>(flags.choice("--objective", kObjectives).value_or(0));
@@ -64,8 +85,15 @@ Request read_request(FlagReader& flags, PlatformReader read_platform) {
   request.pool = read_pool_request(flags);
   request.problem.network = loader.network("--network");
   request.problem.cluster = loader.cluster("--cluster");
+  if (is_cluster_known && !flags.is_given("--cluster"))
+    collect_faults(flags.faults(), [&] {
+      request.problem.cluster =
+          std::make_shared<const Cluster>(load_cluster(request.hardware.cluster_name(), read_platform));
+    });
   request.problem.profile = loader.profile("--profile");
   check_profile(request.problem, flags.faults());
+  check_can_measure(request.hardware, request.problem, flags.faults());
+  if (request.hardware.is_on()) restrict_to_hardware(flags, request);
   return request;
 }
 
@@ -128,6 +156,81 @@ void search(OptimizeOutcome& outcome, Evaluator& evaluator) {
   for (const ga::Baseline& baseline : outcome.baselines) take(outcome, baseline.plan, baseline.report);
 }
 
+/// Baselines, then the planner's search, every plan priced by `evaluator`.
+void price(OptimizeOutcome& outcome, Evaluator& inner) {
+  CountingEvaluator evaluator(inner);
+  outcome.baselines = ga::evaluate_baselines(evaluator, outcome.options);
+  outcome.baseline_evaluations = evaluator.count();
+  search(outcome, evaluator);
+}
+
+/// The simulator of this process, or workers' (--jobs, --ray).
+class Simulation {
+ public:
+  Simulation(const Request& request, OptimizeOutcome& outcome)
+      : outcome_(outcome), workers_(make_pool(request.pool, outcome.problem)) {
+    if (!workers_) own_.emplace(outcome.problem);
+  }
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+  ~Simulation() {
+    if (workers_) outcome_.set_aside = workers_->set_aside();
+  }
+  [[nodiscard]] Evaluator& evaluator() { return workers_ ? static_cast<Evaluator&>(*workers_) : *own_; }
+
+ private:
+  OptimizeOutcome& outcome_;
+  std::unique_ptr<pool::PoolEvaluator> workers_;
+  std::optional<sim::SimEvaluator> own_;
+};
+
+/// --evaluator both: the search in simulation, promoted plans on hardware.
+void run_loop(OptimizeOutcome& outcome, const Request& request, Hardware& hardware,
+              std::vector<ga::Promotion>& promotions) {
+  Simulation simulation(request, outcome);
+  ga::LoopOptions options;
+  options.search = outcome.options;
+  options.measurements = request.hardware.measurements;
+  options.measurement_time = request.hardware.measurement_time;
+  ga::LoopResult result = ga::run_hardware_loop(simulation.evaluator(), hardware.evaluator(), options);
+  outcome.plan = std::move(result.best);
+  outcome.report = std::move(result.report);
+  outcome.closest = std::move(result.closest);
+  outcome.closest_reason = std::move(result.closest_reason);
+  outcome.search = std::move(result.search);
+  outcome.baselines = std::move(result.baselines);
+  promotions = std::move(result.promotions);
+  outcome.hardware = hardware.summary();
+  outcome.hardware->correction = std::move(result.correction);
+}
+
+/// --evaluator exec and both.
+void measure(OptimizeOutcome& outcome, const Request& request, Progress& progress) {
+  outcome.priced_by = request.hardware.priced_by;
+  std::int64_t count = 0;
+  Seconds best;
+  Hardware hardware(request.hardware, outcome.problem, outcome.options.is_cancelled, [&](const MeasuredPlan& measured) {
+    ++count;
+    if (const auto* report = std::get_if<StepReport>(&measured.evaluation))
+      if (best.value() == 0.0 || report->step < best) best = report->step;
+    progress.show_measured(count, best);
+  });
+  if (request.hardware.priced_by == PricedBy::Exec) {
+    outcome.options.on_generation = nullptr;
+    price(outcome, hardware.evaluator());
+    outcome.hardware = hardware.summary();
+    return;
+  }
+  std::vector<ga::Promotion> promotions;
+  run_loop(outcome, request, hardware, promotions);
+  // Plans that the compiler refuses were promoted, not measured.
+  std::size_t next = 0;
+  for (MeasuredPlan& measured : outcome.hardware->plans) {
+    while (next < promotions.size() && promotions[next].plan != measured.plan) ++next;
+    if (next < promotions.size()) measured.promotion = std::move(promotions[next++]);
+  }
+}
+
 OptimizeOutcome optimize(Request request, Progress& progress) {
   const auto begin = Clock::now();
   OptimizeOutcome outcome;
@@ -142,14 +245,10 @@ OptimizeOutcome optimize(Request request, Progress& progress) {
   outcome.options.on_generation = [&](std::int64_t generation, std::int64_t evaluations, Seconds best) {
     progress.show(generation, evaluations, best);
   };
-  const std::unique_ptr<pool::PoolEvaluator> workers = make_pool(request.pool, outcome.problem);
-  std::optional<sim::SimEvaluator> simulator;
-  if (!workers) simulator.emplace(outcome.problem);
-  CountingEvaluator evaluator(workers ? static_cast<Evaluator&>(*workers) : *simulator);
-  outcome.baselines = ga::evaluate_baselines(evaluator, outcome.options);
-  outcome.baseline_evaluations = evaluator.count();
-  search(outcome, evaluator);
-  if (workers) outcome.set_aside = workers->set_aside();
+  if (request.hardware.is_on())
+    measure(outcome, request, progress);
+  else
+    price(outcome, Simulation(request, outcome).evaluator());
   progress.clear();
   outcome.is_interrupted = Progress::is_interrupted();
   outcome.options.is_cancelled = nullptr;

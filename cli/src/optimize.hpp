@@ -3,8 +3,10 @@
 
 #include "gabra/ga/baselines.hpp"
 #include "gabra/ga/search.hpp"
+#include "gabra/json/reader.hpp"
 #include "gabra/plan/problem.hpp"
 #include "gabra/pool/pool_evaluator.hpp"
+#include "hardware.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -29,6 +31,8 @@ struct OptimizeOutcome {
   std::vector<pool::SetAside> set_aside;   ///< plans that ended several workers
   bool is_interrupted = false;
   Seconds elapsed;
+  PricedBy priced_by = PricedBy::Sim;
+  std::optional<Hardware::Summary> hardware;  ///< with --evaluator exec and both
 
   [[nodiscard]] const ga::Baseline* baseline(std::string_view name) const;
   /// The best single device; none where the network does not fit one.
@@ -37,6 +41,9 @@ struct OptimizeOutcome {
 
 [[nodiscard]] std::string optimize_text(const OptimizeOutcome& outcome);
 [[nodiscard]] std::string optimize_json(const OptimizeOutcome& outcome);
+/// What was measured, for optimize_text() and optimize_json().
+[[nodiscard]] std::string measurements_text(const OptimizeOutcome& outcome);
+void add_measurements(json::Value& document, const OptimizeOutcome& outcome);
 /// Why there is no plan, for stderr.
 [[nodiscard]] std::string no_plan_text(const OptimizeOutcome& outcome);
 

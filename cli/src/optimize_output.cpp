@@ -127,6 +127,7 @@ std::string optimize_text(const OptimizeOutcome& outcome) {
   text += fmt::format("\nplan of {}\n", outcome.planner) + plan_table(outcome.problem, *outcome.plan);
   text += "\ncompared with\n" + comparison_table(outcome);
   text += "\nper device\n" + device_table(outcome.problem, report);
+  text += measurements_text(outcome);
   text += '\n' + effort_text(outcome) + to_lines(notes(outcome));
   return text;
 }
@@ -165,6 +166,7 @@ std::string optimize_json(const OptimizeOutcome& outcome) {
     add_report(document, outcome.problem, *outcome.report);
     document["notes"] = notes(outcome);
   }
+  add_measurements(document, outcome);
   Value baselines = Value::object();
   for (const ga::Baseline& baseline : outcome.baselines) baselines[baseline.name] = baseline_value(outcome, baseline);
   document["baselines"] = std::move(baselines);

@@ -36,6 +36,13 @@ void Progress::show(std::int64_t generation, std::int64_t evaluations, Seconds b
   has_line_ = true;
 }
 
+void Progress::show_measured(std::int64_t plans, Seconds best) {
+  if (!is_shown_) return;
+  fmt::print(stderr, "\r\033[K{} plans measured, best {}", plans, best.value() > 0.0 ? to_text(best) : "none yet");
+  std::fflush(stderr);
+  has_line_ = true;
+}
+
 void Progress::clear() {
   if (has_line_) fmt::print(stderr, "\r\033[K");
   has_line_ = false;

@@ -16,6 +16,7 @@ class Progress {
 
   [[nodiscard]] static bool is_interrupted();
   void show(std::int64_t generation, std::int64_t evaluations, Seconds best);
+  void show_measured(std::int64_t plans, Seconds best);
   void clear();
 
  private:

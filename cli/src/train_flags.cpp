@@ -76,4 +76,10 @@ void add_explain_flags(FlagSet& flags) {
   flags.add_switch("--json", "one JSON document on stdout");
 }
 
+void add_measure_flags(FlagSet& flags) {
+  flags.add("--device", "NAME", "cpu (the default) or cuda");
+  flags.add("--threads-per-rank", "NUMBER", "each rank is bound to as many cores; 1 by default");
+  flags.add("--timeout", "TIME", "ranks that wait for each other for so long end the job; 60s by default");
+}
+
 }  // namespace gabra::cli

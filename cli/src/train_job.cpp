@@ -221,4 +221,15 @@ exec::ExplainJob read_explain_job(const FlagSet& flag_set) {
   return job;
 }
 
+MeasureRanks read_measure_ranks(const FlagSet& flag_set) {
+  FaultList faults;
+  FlagReader flags(flag_set, faults);
+  MeasureRanks ranks;
+  ranks.hardware = read_hardware(flags);
+  ranks.threads_per_rank = flags.integer("--threads-per-rank", {1, kMostThreads}).value_or(1);
+  ranks.timeout = flags.seconds("--timeout").value_or(ranks.timeout);
+  faults.throw_if_any();
+  return ranks;
+}
+
 }  // namespace gabra::cli

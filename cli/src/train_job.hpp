@@ -13,4 +13,12 @@ namespace gabra::cli {
 [[nodiscard]] exec::PredictJob read_predict_job(const FlagSet& flags);
 [[nodiscard]] exec::ExplainJob read_explain_job(const FlagSet& flags);
 
+/// How a job that measures plans computes.
+struct MeasureRanks {
+  exec::Hardware hardware = exec::Hardware::Cpu;
+  std::int64_t threads_per_rank = 1;
+  Seconds timeout{60.0};
+};
+[[nodiscard]] MeasureRanks read_measure_ranks(const FlagSet& flags);
+
 }  // namespace gabra::cli

@@ -63,7 +63,8 @@ bool Pricer::is_over() {
 }
 
 bool Pricer::is_ruled_out(const Plan& canonical) {
-  if (options_.objective != Objective::Time || best_.fitness.kind != Fitness::Kind::Feasible) return false;
+  if (!options_.uses_bounds || options_.objective != Objective::Time || best_.fitness.kind != Fitness::Kind::Feasible)
+    return false;
   return costs_.lower_bound(canonical).value() > best_.fitness.value * kRounding;
 }
 

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace gabra::exec {
@@ -32,6 +33,20 @@ void check_can_run(const Problem& problem, const Program& program, const MpiWorl
       break;
     }
   faults.throw_if_any();
+}
+
+/// Batch norm of a single value per channel has no variance to learn from; found here by all ranks alike.
+std::optional<Infeasible> find_empty_statistics(const Problem& problem, const Plan& plan) {
+  if (problem.training.global_batch != plan.micro_batches) return std::nullopt;
+  for (const Layer& layer : problem.network->layers())
+    if (std::holds_alternative<BatchNorm>(layer.attributes) && element_count(layer.output) == layer.output.front()) {
+      Infeasible infeasible;
+      infeasible.reason = Infeasible::Reason::Failed;
+      infeasible.message =
+          fmt::format("batch norm {} has a single value per channel in micro-batches of 1 sample", layer.name);
+      return infeasible;
+    }
+  return std::nullopt;
 }
 
 /// Ranks of the job, in the order of Program::devices.
@@ -121,6 +136,7 @@ std::variant<std::optional<Measurement>, Infeasible> PlanMeasurer::measure(const
   if (auto* reason = std::get_if<Infeasible>(&compiled)) return std::move(*reason);
   auto& program = std::get<Program>(compiled);
   check_can_run(problem, program, impl_->world);
+  if (auto reason = find_empty_statistics(problem, plan)) return std::move(*reason);
   const std::vector<int> ranks = ranks_of(problem, program, impl_->world);
   const Impl::Group& group = impl_->group_of(ranks);
   RankRecord record;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "measured_rank.hpp"
 
+#include "gabra/core/error.hpp"
 #include "gabra/exec/interpreter.hpp"
 #include "gabra/exec/rank_device.hpp"
 #include "gabra/exec/synthetic_source.hpp"
@@ -119,7 +120,13 @@ class RankRun {
 
 RankRecord run_rank(const Problem& problem, const Program& program, const MeasureOptions& options,
                     const RankParts& parts) {
-  return RankRun(problem, program, options, parts).run();
+  RankRun run(problem, program, options, parts);
+  try {
+    return run.run();
+  } catch (const InputError& error) {
+    // Others may be waiting for this rank: the job cannot go on, whatever was wrong.
+    throw DeviceError(error.what());
+  }
 }
 
 std::string pack(const RankRecord& record) {

@@ -39,8 +39,8 @@ struct Optimum {
 };
 
 /// By enumeration, for small cases: time and memory grow with Optimum::layouts. Objective::Time only; the budget
-/// of `options` is not applied. Layouts and plans whose lower bound is above the best time are not simulated. Throws
-/// InputError for more than 3 million layouts, symmetric ones counted.
+/// of `options` is not applied. Layouts and plans whose lower bound is above the best time are not priced (with
+/// SearchOptions::uses_bounds). Throws InputError for more than 3 million layouts, symmetric ones counted.
 [[nodiscard]] Optimum enumerate_optimum(Evaluator& evaluator, const SearchOptions& options);
 
 }  // namespace gabra::ga

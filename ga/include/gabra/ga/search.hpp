@@ -34,7 +34,10 @@ struct SearchOptions {
   std::int64_t max_evaluations = 4000;  ///< of the evaluator; plans ruled out by a bound do not count
   std::int64_t max_idle_restarts = 5;   ///< ends after so many restarts in a row without a better plan
   std::int64_t plans_per_call = 0;      ///< of the evaluator at most; 0: a generation at once. Never changes the result
-  std::optional<Seconds> time_limit;    ///< wall clock; makes the result depend on the machine
+  /// Whether plans are ruled out by CostModel::lower_bound(): not where the evaluator may be faster than the cost
+  /// model.
+  bool uses_bounds = true;
+  std::optional<Seconds> time_limit;  ///< wall clock; makes the result depend on the machine
   /// Asked between calls of the evaluator; true ends the search with the best plan so far (Ctrl-C).
   std::function<bool()> is_cancelled;
   /// Called after each generation, for progress.

@@ -80,7 +80,8 @@ class PlanMeasurer {
   PlanMeasurer(const PlanMeasurer&) = delete;
   PlanMeasurer& operator=(const PlanMeasurer&) = delete;
 
-  /// The measurement at rank 0 (none elsewhere), or, on all ranks, why the plan cannot be compiled for its devices.
+  /// The measurement at rank 0 (none elsewhere), or, on all ranks, why the plan cannot be compiled for its devices
+  /// or run (batch norm of a single value).
   /// Throws InputError on all ranks: too few ranks, opaque layers, a network that no samples can be made for. Throws
   /// DeviceError, and what LibTorch throws for a lack of memory, on any rank: the job cannot go on.
   [[nodiscard]] std::variant<std::optional<Measurement>, Infeasible> measure(const Problem& problem, const Plan& plan,

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/pool/exec_job.hpp"
+
+#include "gabra/core/error.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <regex>
+
+namespace gabra::pool {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr milliseconds kLook{100};           // how often to ask whether to stop
+constexpr milliseconds kTimeToEnd{5000};     // mpirun ends its ranks within 2 s
+constexpr milliseconds kTimeToReport{3000};  // from the end of the input to the end of the process
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    if (end > begin) lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string reason_of(const std::string& error_text) {
+  const std::vector<std::string> lines = lines_of(error_text);
+  static const std::string kOwn = "gabra-exec: ";
+  // A rank that was stopped because another failed says so; the other's reason counts.
+  for (const std::string& line : lines)
+    if (line.starts_with(kOwn) && line.find(": stopped by ") == std::string::npos) return line.substr(kOwn.size());
+  static const std::regex ended(
+      "rank ([0-9]+) with PID [0-9]+ on node (\\S+) exited\\s+on signal ([0-9]+) \\(([^)]*)\\)");
+  if (std::smatch match; std::regex_search(error_text, match, ended))
+    return fmt::format("rank {} was ended by signal {} ({})", match[1].str(), match[3].str(), match[4].str()) +
+           (match[3].str() == "9" ? ", as the system does when memory is short" : "");
+  for (const std::string& line : lines)
+    if (line.starts_with(kOwn)) return line.substr(kOwn.size());
+  return lines.empty() ? "" : lines.back();
+}
+
+ExecJob::~ExecJob() {
+  if (!process_ || process_->has_ended()) return;
+  process_->close_input();
+  if (!process_->wait_for_end(kTimeToReport)) end();
+}
+
+void ExecJob::end() {
+  if (!process_) return;
+  // mpirun's ranks lead process groups of their own: it has to end them.
+  if (!process_->has_ended()) ::kill(process_->id(), SIGTERM);
+  if (!process_->wait_for_end(kTimeToEnd)) process_->kill();
+}
+
+std::optional<std::string> ExecJob::wait_for_line(Seconds limit, const std::function<bool()>& is_cancelled) {
+  const auto end =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limit.value()));
+  while (true) {
+    if (auto line = process_->read_line(kLook)) return line;
+    if (process_->has_ended() || Clock::now() > end || (is_cancelled && is_cancelled())) return std::nullopt;
+  }
+}
+
+const JobGreeting& ExecJob::start() {
+  if (process_ && !process_->has_ended()) return greeting_;
+  LineProcessOptions options;
+  options.words = options_.words;
+  options.environment = options_.environment;
+  process_ = std::make_unique<LineProcess>(std::move(options));
+  ++starts_;
+  const auto line = wait_for_line(options_.start_limit, nullptr);
+  const auto fail = [this](const std::string& what) {
+    end();
+    const std::string reason = reason_of(process_->error_text());
+    const std::string program = process_->program();
+    process_.reset();
+    throw Error(fmt::format("the job that measures could not be started ({}): {}{}{}", program, what,
+                            reason.empty() ? "" : "; it said: ", reason));
+  };
+  if (!line && !process_->has_ended()) fail(fmt::format("it did not greet within {}", to_text(options_.start_limit)));
+  if (!line) fail("it " + process_->end_reason());
+  try {
+    greeting_ = parse_job_greeting(*line, "greeting");
+  } catch (const InputError& error) {
+    fail(std::string("it does not greet as a job does: ") + error.what());
+  }
+  if (greeting_.ranks.size() != options_.ranks)
+    fail(fmt::format("it has {} ranks, and {} were asked for", greeting_.ranks.size(), options_.ranks));
+  return greeting_;
+}
+
+MeasureReply ExecJob::failed(const MeasureRequest& request, const std::string& silence) {
+  const bool was_silent = !process_->has_ended();
+  end();
+  const std::string reason = reason_of(process_->error_text());
+  Infeasible infeasible;
+  infeasible.reason = Infeasible::Reason::Failed;
+  infeasible.message = was_silent ? silence : "the job " + process_->end_reason();
+  if (!reason.empty()) infeasible.message = was_silent ? silence + "; " + reason : reason;
+  process_.reset();
+  return {.id = request.id, .result = std::move(infeasible)};
+}
+
+std::optional<MeasureReply> ExecJob::measure(const MeasureRequest& request, Seconds limit,
+                                             const std::function<bool()>& is_cancelled) {
+  (void)start();
+  process_->send(to_line(request));
+  const auto line = wait_for_line(limit, is_cancelled);
+  if (!line) {
+    if (!process_->has_ended() && is_cancelled && is_cancelled()) {
+      end();
+      process_.reset();
+      return std::nullopt;
+    }
+    return failed(request, fmt::format("no answer for {}: it hangs", to_text(limit)));
+  }
+  try {
+    MeasureReply reply = parse_measure_reply(*line, "answer");
+    if (reply.id == request.id) return reply;
+    return failed(request, fmt::format("an answer to another plan, {}", reply.id));
+  } catch (const InputError& error) {
+    return failed(request, std::string("an answer that is none: ") + error.what());
+  }
+}
+
+}  // namespace gabra::pool

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/ga/hardware_loop.hpp"
+
+#include "random_problem.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace gabra::test {
+namespace {
+
+using ga::Correction;
+using ga::LoopOptions;
+using ga::LoopResult;
+using ga::Promoted;
+
+/// Times are the lower bound, times what `truth` says of a plan; devices compute all the time.
+class FakeEvaluator : public Evaluator {
+ public:
+  using Truth = double (*)(const Plan& plan);
+
+  FakeEvaluator(Problem problem, Truth truth) : costs_(std::move(problem)), truth_(truth) {}
+
+  [[nodiscard]] const Problem& problem() const override { return costs_.problem(); }
+  [[nodiscard]] std::vector<Evaluation> evaluate(std::span<const Plan> plans) override {
+    std::vector<Evaluation> result;
+    for (const Plan& plan : plans) {
+      asked_.push_back(plan);
+      const double factor = truth_(plan);
+      if (factor > 0.0)
+        result.emplace_back(report_of(plan, factor));
+      else
+        result.emplace_back(Infeasible{.reason = Infeasible::Reason::Failed,
+                                       .message = "it crashed",
+                                       .device = {},
+                                       .required = {},
+                                       .available = {}});
+    }
+    return result;
+  }
+  [[nodiscard]] const std::vector<Plan>& asked() const { return asked_; }
+  [[nodiscard]] double time_of(const Plan& plan) { return costs_.lower_bound(plan).value() * truth_(plan); }
+
+ private:
+  [[nodiscard]] StepReport report_of(const Plan& plan, double factor) {
+    StepReport report;
+    report.step = costs_.lower_bound(plan) * factor;
+    report.samples_per_second = 1.0 / report.step.value();
+    std::set<DeviceId> devices;
+    for (const Stage& stage : plan.stages) devices.insert(stage.devices.begin(), stage.devices.end());
+    for (const DeviceId device : devices)
+      report.devices.push_back({.device = device,
+                                .compute = report.step,
+                                .exposed_communication = {},
+                                .bubble = {},
+                                .peak_memory = {},
+                                .energy = {}});
+    return report;
+  }
+
+  CostModel costs_;
+  Truth truth_;
+  std::vector<Plan> asked_;
+};
+
+double as_simulated(const Plan&) { return 1.0; }
+
+/// Small micro-batches, many stages and recomputation are slower than simulated, everything is twice as slow.
+double as_measured(const Plan& plan) {
+  double factor = 2.0 * std::pow(static_cast<double>(plan.micro_batches), 0.35) *
+                  (1.0 + 0.25 * static_cast<double>(plan.stages.size() - 1));
+  if (plan.schedule == Schedule::GPipe) factor *= 1.1;
+  return factor;
+}
+
+Problem some_problem(std::uint64_t seed) {
+  Rng rng(seed);
+  return random_problem({.units = 6, .devices = 3, .global_batch = 8, .is_residual = false, .is_unequal = false}, rng);
+}
+
+LoopOptions budget(std::int64_t measurements) {
+  LoopOptions options;
+  options.search.seed = 3;
+  options.search.population = 16;
+  options.search.max_evaluations = 400;
+  options.measurements = measurements;
+  return options;
+}
+
+/// The best of everything that the truth knows, by enumeration.
+double best_time(const Problem& problem, FakeEvaluator::Truth truth) {
+  FakeEvaluator measured(problem, truth);
+  ga::SearchOptions options;
+  options.uses_bounds = false;
+  options.space.max_stages_per_device = 1;
+  options.space.buckets = {Bytes(25'000'000)};
+  return ga::enumerate_optimum(measured, options).result.report->step.value();
+}
+
+TEST(HardwareLoop, FindsTheMeasuredBestWithFewMeasurements) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const Problem problem = some_problem(seed);
+    FakeEvaluator simulated(problem, &as_simulated);
+    FakeEvaluator measured(problem, &as_measured);
+    LoopOptions options = budget(16);
+    options.search.space.max_stages_per_device = 1;
+    options.search.space.buckets = {Bytes(25'000'000)};
+    const LoopResult result = ga::run_hardware_loop(simulated, measured, options);
+    ASSERT_TRUE(result.best.has_value());
+    EXPECT_EQ(result.promotions.size(), 16U);
+    EXPECT_EQ(measured.asked().size(), 16U);
+    EXPECT_DOUBLE_EQ(result.report->step.value(), measured.time_of(*result.best));
+    EXPECT_LE(result.report->step.value(), 1.02 * best_time(problem, &as_measured));
+  }
+}
+
+TEST(HardwareLoop, MeasuresEveryPlanOnceAndReturnsTheMeasuredBest) {
+  const Problem problem = some_problem(5);
+  FakeEvaluator simulated(problem, &as_simulated);
+  FakeEvaluator measured(problem, &as_measured);
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(12));
+  std::set<Plan> plans(measured.asked().begin(), measured.asked().end());
+  EXPECT_EQ(plans.size(), 12U);
+  double best = 1e300;
+  std::set<Promoted> reasons;
+  for (const ga::Promotion& promotion : result.promotions) {
+    best = std::min(best, std::get<StepReport>(promotion.measured).step.value());
+    reasons.insert(promotion.why);
+  }
+  EXPECT_EQ(result.report->step.value(), best);
+  EXPECT_EQ(reasons.size(), 3U);
+  // The simulator's own best two families come first, then what it thinks is best.
+  EXPECT_EQ(result.promotions.front().why, Promoted::Baseline);
+}
+
+TEST(HardwareLoop, CorrectionBringsPredictionsNearer) {
+  const Problem problem = some_problem(7);
+  FakeEvaluator simulated(problem, &as_simulated);
+  FakeEvaluator measured(problem, &as_measured);
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(20));
+  const auto error = [&](std::size_t first, std::size_t end) {
+    double sum = 0.0;
+    for (std::size_t i = first; i < end; ++i) {
+      const ga::Promotion& one = result.promotions[i];
+      sum += std::abs(one.corrected / std::get<StepReport>(one.measured).step - 1.0);
+    }
+    return sum / static_cast<double>(end - first);
+  };
+  // The first ones are known by the simulator alone, half the time at best.
+  EXPECT_GT(error(0, 2), 0.4);
+  EXPECT_LT(error(14, 20), 0.1);
+}
+
+TEST(HardwareLoop, TwoRunsDecideTheSame) {
+  const Problem problem = some_problem(9);
+  std::vector<std::vector<Plan>> asked;
+  for (int run = 0; run < 2; ++run) {
+    FakeEvaluator simulated(problem, &as_simulated);
+    FakeEvaluator measured(problem, &as_measured);
+    const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(10));
+    asked.push_back(measured.asked());
+    EXPECT_FALSE(result.correction.empty());
+  }
+  EXPECT_EQ(asked[0], asked[1]);
+}
+
+TEST(HardwareLoop, WhatCannotBeMeasuredIsPassedOver) {
+  const Problem problem = some_problem(11);
+  FakeEvaluator simulated(problem, &as_simulated);
+  FakeEvaluator measured(problem, [](const Plan& plan) { return plan.stages.size() == 1 ? 0.0 : as_measured(plan); });
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(14));
+  ASSERT_TRUE(result.best.has_value());
+  EXPECT_GT(result.best->stages.size(), 1U);
+  EXPECT_FALSE(result.closest_reason.has_value());
+  EXPECT_EQ(result.promotions.size(), 14U);
+}
+
+TEST(HardwareLoop, NothingFeasibleIsNoPlanWithAReason) {
+  const Problem problem = some_problem(13);
+  FakeEvaluator simulated(problem, &as_simulated);
+  FakeEvaluator measured(problem, [](const Plan&) { return 0.0; });
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(5));
+  EXPECT_FALSE(result.best.has_value());
+  ASSERT_TRUE(result.closest_reason.has_value());
+  EXPECT_EQ(result.closest_reason->message, "it crashed");
+}
+
+TEST(HardwareLoop, ACancelledSearchReturnsWhatItHas) {
+  const Problem problem = some_problem(15);
+  FakeEvaluator simulated(problem, &as_simulated);
+  FakeEvaluator measured(problem, &as_measured);
+  LoopOptions options = budget(50);
+  options.search.is_cancelled = [&] { return measured.asked().size() >= 3; };
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, options);
+  EXPECT_EQ(result.promotions.size(), 3U);
+  EXPECT_TRUE(result.best.has_value());
+}
+
+TEST(Correction, KnowsNothingWithoutData) {
+  const Correction correction;
+  const Correction::Estimate estimate = correction.estimate({0.5, 0.5});
+  EXPECT_EQ(estimate.mean, 0.0);
+  EXPECT_GT(estimate.deviation, 0.9);
+}
+
+TEST(Correction, OneMeasurementIsACommonFactor) {
+  Correction correction;
+  correction.add({0.2, 0.4}, std::log(1.5));
+  EXPECT_NEAR(correction.estimate({0.2, 0.4}).mean, std::log(1.5), 0.01);
+  // Elsewhere too, a little less surely.
+  EXPECT_NEAR(correction.estimate({0.9, 0.1}).mean, std::log(1.5), 0.1);
+  EXPECT_GT(correction.estimate({0.9, 0.1}).deviation, correction.estimate({0.2, 0.4}).deviation);
+}
+
+TEST(Correction, LearnsASlope) {
+  Correction correction;
+  for (int i = 0; i <= 10; ++i) correction.add({0.1 * i, 0.3}, 0.2 + 0.05 * i);
+  EXPECT_NEAR(correction.estimate({0.55, 0.3}).mean, 0.2 + 0.5 * 0.55, 0.01);
+  EXPECT_LT(correction.left_out_error(), 0.02);
+  EXPECT_EQ(correction.size(), 11U);
+}
+
+}  // namespace
+}  // namespace gabra::test
