@@ -43,6 +43,12 @@ def key_of(one):
     return f"{one['stages']}|{one['micro_batches']}|{one['schedule']}|{one['bucket_bytes']}"
 
 
+def name(key):
+    """For people, and for tables, where | is a border."""
+    stages, count, schedule, _ = key.split("|")
+    return f"{stages}, M {count}, {schedule}"
+
+
 def read(results, name):
     path = results / name
     return json.loads(path.read_text()) if path.exists() else None
@@ -142,20 +148,21 @@ def report(results, config):
     searches = read(results, "both.json")
     final = read(results, "finals.json")
     median = {key: statistics.median(values) for key, values in final["steps_s"].items()}
-    spread = [max(values) / min(values) - 1 for values in final["steps_s"].values()]
+    spread = [quarters[2] / quarters[0] - 1
+              for quarters in (statistics.quantiles(values, n=4) for values in final["steps_s"].values())]
     best = min(final["finalists"], key=median.get)
     ordered = sorted(everything["plans"].values())
     lines = [f"`{config['network']}`, {' '.join(config['flags'])}, on {everything['devices']}.", "",
              f"Exhaustive: {len(ordered)} plans measured ({everything['failed']} failed), {ordered[0] * 1e3:.2f} to "
              f"{ordered[-1] * 1e3:.2f} ms, in the middle {ordered[len(ordered) // 2] * 1e3:.2f} ms; "
              f"{sum(step <= 1.02 * ordered[0] for step in ordered)} of them within 2 % of the best. Its best, of "
-             f"{config['finalists']} finalists measured again: `{best}`, {median[best] * 1e3:.2f} ms. Noise: a finalist's "
-             f"{config['rounds']} medians differ by {100 * statistics.median(spread):.1f} % (median).", "",
+             f"{config['finalists']} finalists measured again: `{name(best)}`, {median[best] * 1e3:.2f} ms. Noise: the middle "
+             f"half of a finalist's {config['rounds']} medians spans {100 * statistics.median(spread):.1f} %.", "",
              "| seed | plans measured | of all | found | its step | behind the best | the simulator's own choice |",
              "|---|---|---|---|---|---|---|"]
     for one in searches["searches"]:
         key = one["plan"]
-        lines.append(f"| {one['seed']} | {one['measured']} | {100 * one['measured'] / len(ordered):.1f} % | `{key}` | "
+        lines.append(f"| {one['seed']} | {one['measured']} | {100 * one['measured'] / len(ordered):.1f} % | `{name(key)}` | "
                      f"{median[key] * 1e3:.2f} ms | {100 * (median[key] / median[best] - 1):+.1f} % | "
                      f"{100 * (median[one['simulators_choice']] / median[best] - 1):+.1f} % |")
     text = "\n".join(lines)
