@@ -19,7 +19,7 @@ struct NumberField {
   void (*set)(Owner&, double);
 };
 
-inline constexpr std::array<NumberField<DeviceKind>, 12> kKindFields{{
+inline constexpr std::array<NumberField<DeviceKind>, 13> kKindFields{{
     {"gabra_peak_bfloat16", [](const DeviceKind& kind) { return kind.peak_bfloat16.value(); },
      [](DeviceKind& kind, double value) { kind.peak_bfloat16 = FlopsPerSecond(value); }},
     {"gabra_memory", [](const DeviceKind& kind) { return static_cast<double>(kind.memory.value()); },
@@ -30,6 +30,9 @@ inline constexpr std::array<NumberField<DeviceKind>, 12> kKindFields{{
      [](DeviceKind& kind, double value) { kind.memory_bandwidth = BytesPerSecond(value); }},
     {"gabra_launch", [](const DeviceKind& kind) { return kind.launch.value(); },
      [](DeviceKind& kind, double value) { kind.launch = Seconds(value); }},
+    {"gabra_launches_by_layer",
+     [](const DeviceKind& kind) { return kind.launch_ahead == LaunchAhead::Layer ? 1.0 : 0.0; },
+     [](DeviceKind& kind, double value) { kind.launch_ahead = value > 0.0 ? LaunchAhead::Layer : LaunchAhead::Pass; }},
     {"gabra_idle_power", [](const DeviceKind& kind) { return kind.idle_power.value(); },
      [](DeviceKind& kind, double value) { kind.idle_power = Watts(value); }},
     {"gabra_busy_power", [](const DeviceKind& kind) { return kind.busy_power.value(); },

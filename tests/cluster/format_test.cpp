@@ -56,6 +56,15 @@ TEST(ClusterFile, EveryPresetReadsBackIdentically) {
     }
 }
 
+TEST(ClusterFile, LaunchAheadIsPassUnlessStated) {
+  const Cluster pass = parse_cluster(kSmall, "c.json");
+  const Cluster layer = parse_cluster(with("\"memory\":", "\"launch_ahead\": \"layer\", \"memory\":"), "c.json");
+  EXPECT_EQ(pass.kind(DeviceKindId(0)).launch_ahead, LaunchAhead::Pass);
+  EXPECT_EQ(layer.kind(DeviceKindId(0)).launch_ahead, LaunchAhead::Layer);
+  EXPECT_NE(layer.fingerprint(), pass.fingerprint());
+  EXPECT_EQ(parse_cluster(to_json_text(layer), "c.json").fingerprint(), layer.fingerprint());
+}
+
 // A second way from a to b, and the route that takes it one way only.
 const std::string kRouted = R"("duplex": true}, {"name": "far", "from": "a", "to": "b", "bandwidth": "1 GB/s"}],
   "routes": [{"from": "a", "to": "b", "links": ["far"]}]})";
@@ -113,6 +122,7 @@ TEST(ClusterFile, SingleFaultsAreReportedOnceAndInPlace) {
   expect(with("\"1 GiB\"", "\"-1 GiB\""), "$.kinds[0].memory");
   expect(with("\"memory\": \"1 GiB\", ", ""), "$.kinds[0].memory");
   expect(with("\"memory\":", "\"launch\": 3, \"memory\":"), "$.kinds[0].launch");
+  expect(with("\"memory\":", "\"launch_ahead\": \"far\", \"memory\":"), "$.kinds[0].launch_ahead");
   expect(with("\"memory\":", "\"efficiency\": {\"convolution\": {\"flops\": 0}}, \"memory\":"),
          "$.kinds[0].efficiency.convolution.flops");
   expect(with("\"memory\":", "\"efficiency\": {\"conv\": {}}, \"memory\":"), "$.kinds[0].efficiency.conv");

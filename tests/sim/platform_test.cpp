@@ -196,6 +196,14 @@ INSTANTIATE_TEST_SUITE_P(Presets, RoundTrip,
                          testing::Values("dgx1-v100", "dgx-a100:nodes=2,fabric=200Gbit/s", "pcie-p40x8",
                                          "workstation-2"));
 
+TEST(Platform, KeepsHowFarTheHostLaunchesAhead) {
+  Cluster::Description description = make_star(2).description();
+  description.kinds[0].launch_ahead = LaunchAhead::Layer;
+  const Cluster copy = read_text(to_platform_xml(Cluster::build(description, "test")));
+  EXPECT_EQ(copy.kind_of(DeviceId(0)).launch_ahead, LaunchAhead::Layer);
+  EXPECT_EQ(read_text(to_platform_xml(make_star(2))).kind_of(DeviceId(0)).launch_ahead, LaunchAhead::Pass);
+}
+
 TEST(Platform, NamesMayHoldAnything) {
   Cluster::Description description = make_star(2).description();
   description.devices[0].name = "GPU <0> & \"first\"";

@@ -81,6 +81,8 @@ class ClusterReader {
     kind.base_memory = object.bytes_or("base_memory", Bytes(0));
     kind.memory_bandwidth = object.bytes_per_second("memory_bandwidth");
     kind.launch = object.seconds_or("launch", Seconds(0.0));
+    if (object.has("launch_ahead"))
+      kind.launch_ahead = static_cast<LaunchAhead>(object.choice("launch_ahead", {"pass", "layer"}));
     kind.idle_power = object.watts_or("idle_power", Watts(0.0));
     kind.busy_power = object.watts_or("busy_power", Watts(0.0));
     kind.communication_slowdown = object.number_or("communication_slowdown", 1.0);

@@ -13,6 +13,7 @@ void add_kind(const DeviceKind& kind, Hasher& hash) {
   hash.add(kind.base_memory);
   hash.add(kind.memory_bandwidth);
   hash.add(kind.launch);
+  hash.add(static_cast<std::int64_t>(kind.launch_ahead));
   hash.add(kind.idle_power);
   hash.add(kind.busy_power);
   hash.add(kind.communication_slowdown);

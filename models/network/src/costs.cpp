@@ -34,6 +34,7 @@
 //                                                                           nothing where it is a global mean
 //  flatten                0 (a view)                    0                   0                0                  nothing
 //  linear                 2 I F (+ O bias)              2 x (1 x) forward   I + O            2 I + 2 O (I + O)  input
+//                         of class embedding where it projects tokens onto a vocabulary
 //  add of n               (n-1) O                       0                   3 (n-1) O        0                  nothing
 //  concat                 0                             0                   2 O              2 O                nothing
 //  upsample               0                             O                   I + O            I + O              nothing
@@ -55,6 +56,10 @@
 
 namespace gabra {
 namespace {
+
+/// A linear layer on tokens with at least so many times as many outputs as inputs is a projection onto a vocabulary.
+/// Own choice: inside a transformer block the ratio is 3 or 4.
+constexpr std::int64_t kVocabularyRatio = 8;
 
 double real(std::int64_t value) { return static_cast<double>(value); }
 
@@ -162,7 +167,7 @@ class CostRules {
     costs.parameters = bounded({features, a.out_features}) + (a.bias ? a.out_features : 0);
     costs.rows = real(out_ / a.out_features);
     costs.forward_kernels = 1;  // the bias is part of the product's call
-    costs.compute_class = ComputeClass::MatrixProduct;
+    costs.compute_class = is_onto_vocabulary(a) ? ComputeClass::Embedding : ComputeClass::MatrixProduct;
     return costs;
   }
   LayerCosts rule(const Add&) {
@@ -201,6 +206,10 @@ class CostRules {
 
  private:
   [[nodiscard]] const Shape& input() const { return context_.inputs[0]; }
+  /// A product of tokens with a table of words, which libraries run at a rate of its own.
+  [[nodiscard]] bool is_onto_vocabulary(const Linear& a) const {
+    return input().size() == 2 && a.out_features >= kVocabularyRatio * input().back();
+  }
   std::int64_t bounded(std::initializer_list<std::int64_t> factors) {
     const auto result = bounded_product(factors);
     if (!result) faults_.add("", "a layer that is too large", fmt::format("at most {} elements", kMostElements));

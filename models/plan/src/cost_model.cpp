@@ -24,12 +24,27 @@ void add_workspace(std::vector<Workspace>& workspaces, Workspace added) {
   workspaces.push_back(added);
 }
 
+/// The arithmetic of attention over tokens is in its products; scale, mask, softmax and rearrangements are operations
+/// of their own between them, bound by memory, so the two add up where a single operation would take the longer.
+bool is_product_and_softmax(const Layer& layer) { return std::holds_alternative<CausalAttention>(layer.attributes); }
+
 bool is_input(const Layer& layer) { return std::holds_alternative<Input>(layer.attributes); }
 
 struct LayerTimes {
   double forward_launch = 0, forward_roofline = 0, forward_measured = 0;
   double backward_launch = 0, backward_roofline = 0, backward_measured = 0;
 };
+
+/// Launches overlap the device within the layer only: its times add up over a span like measured ones.
+void join_by_layer(LayerTimes& times) {
+  const auto join = [](double& launch, double& roofline) {
+    const double joined = soft_maximum(Seconds(launch), Seconds(roofline)).value();
+    launch = roofline = 0.0;
+    return joined;
+  };
+  times.forward_measured = join(times.forward_launch, times.forward_roofline);
+  times.backward_measured = join(times.backward_launch, times.backward_roofline);
+}
 
 LayerTimes times_of(const Layer& layer, const Problem& problem, const DeviceKind& kind, std::int64_t micro_batch) {
   LayerTimes times;
@@ -51,13 +66,21 @@ LayerTimes times_of(const Layer& layer, const Problem& problem, const DeviceKind
   const auto element = static_cast<double>(bytes_per_element(precision));
   const auto weights = static_cast<double>(costs.parameters) * element;
   const auto pass = [&](Flops flops, std::int64_t elements, double weight_passes) {
-    const double bytes = static_cast<double>(elements) * samples * element + weights * weight_passes;
-    return roofline(kind, precision, costs.compute_class, flops * samples, bytes, costs.rows * samples).value();
+    const double activations = static_cast<double>(elements) * samples * element;
+    const double rows = costs.rows * samples;
+    const auto time = [&](ComputeClass compute_class, Flops work, double bytes) {
+      return roofline(kind, precision, compute_class, work, bytes, rows).value();
+    };
+    if (is_product_and_softmax(layer))
+      return time(costs.compute_class, flops * samples, weights * weight_passes) +
+             time(ComputeClass::Normalization, Flops(0.0), activations);
+    return time(costs.compute_class, flops * samples, activations + weights * weight_passes);
   };
   times.forward_launch = kind.launch.value() * costs.forward_kernels;
   times.backward_launch = kind.launch.value() * costs.backward_kernels;
   times.forward_roofline = pass(costs.forward_flops, costs.forward_elements, 1.0);
   times.backward_roofline = pass(costs.backward_flops, costs.backward_elements, kBackwardWeightPasses);
+  if (kind.launch_ahead == LaunchAhead::Layer) join_by_layer(times);
   return times;
 }
 

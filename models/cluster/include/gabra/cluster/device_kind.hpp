@@ -5,6 +5,7 @@
 #include "gabra/core/units.hpp"
 
 #include <array>
+#include <cstdint>
 #include <string>
 
 namespace gabra {
@@ -16,6 +17,12 @@ struct Efficiency {
   double half_rows = 0.0;  ///< rows at which half of `flops` is reached: share = flops x rows / (rows + half_rows)
 };
 
+/// How far the host launches ahead of the device, so that the longer of the two decides.
+enum class LaunchAhead : std::uint8_t {
+  Pass,   ///< over the whole forward or backward of a stage
+  Layer,  ///< within a layer: the runtime waits between layers, or does as much host work in each
+};
+
 /// A kind of device. Everything here is stated in the cluster's file with its source or fit.
 struct DeviceKind {
   std::string name;
@@ -25,6 +32,7 @@ struct DeviceKind {
   Bytes base_memory;  ///< taken by the framework and its libraries before any tensor
   BytesPerSecond memory_bandwidth{1.0};
   Seconds launch;  ///< host time to launch one kernel
+  LaunchAhead launch_ahead = LaunchAhead::Pass;
   Watts idle_power;
   Watts busy_power;
   double communication_slowdown = 1.0;  ///< compute takes this many times as long while communication runs; >= 1
