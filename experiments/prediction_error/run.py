@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Predicted against measured, with figures that others published. Run with Debian's python3; see README.md."""
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -57,23 +58,39 @@ def parse():
 
 
 def predict_file(arguments, config):
-    """Nothing is fitted here, whatever the rows."""
-    try:
-        rows = runs.read_runs(arguments.rows, config["most_gpus"])
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    """Nothing is fitted here, whatever the rows; runs that the stored constants were fitted to are marked and left out."""
+    rows = runs.read_runs(arguments.rows, config["most_gpus"])
+    seen = fitted_settings(arguments.data, config)
     predicted = runs.predict(arguments.gabra, rows, CLUSTER, config)
-    print("row,measured_ms,predicted_ms,error")
-    errors = []
+    print("row,role,measured_ms,predicted_ms,error")
+    errors, fitted = [], 0
     for run, seconds in zip(rows, predicted):
-        error = None if run.seconds is None else seconds / run.seconds - 1
-        errors += [] if error is None else [abs(error)]
-        print(f"{run.number},{'' if error is None else f'{run.seconds * 1e3:.6f}'},{seconds * 1e3:.6f},"
-              f"{'' if error is None else f'{error:+.5f}'}")
+        is_fitted = settings_of(run) in seen
+        fitted += is_fitted
+        role = "fit" if is_fitted else "prediction" if seen or run.gpus != 2 else "unknown"
+        measured, error = "", ""
+        if run.seconds is not None:
+            measured, error = f"{run.seconds * 1e3:.6f}", f"{seconds / run.seconds - 1:+.5f}"
+            errors += [] if is_fitted else [abs(seconds / run.seconds - 1)]
+        print(f"{run.number},{role},{measured},{seconds * 1e3:.6f},{error}")
+    sys.stdout.flush()
+    note = f"{fitted} of {len(rows)} runs are fit rows" if seen else "without --data fit rows, all on 2 GPUs, are not told apart"
     if errors:
-        print(f"{len(errors)} runs, none of them fitted here: mean absolute error {100 * numpy.mean(errors):.2f} %, "
-              f"largest {100 * numpy.max(errors):.2f} %", file=sys.stderr)
+        note += (f"; {len(errors)} other rows: mean absolute error {100 * numpy.mean(errors):.2f} %, "
+                 f"largest {100 * numpy.max(errors):.2f} %")
+    print(note, file=sys.stderr)
     return 0
+
+
+def settings_of(run):
+    return dataclasses.replace(run, number=0, seconds=None)
+
+
+def fitted_settings(data, config):
+    """Of the rows that the stored constants were fitted to; none where their file is not at hand."""
+    if data is None:
+        return set()
+    return {settings_of(run) for run in split(runs.read_runs(Path(data) / config["rows"], config["most_gpus"]))[0]}
 
 
 def stability(arguments, config, data):
@@ -90,7 +107,8 @@ def stability(arguments, config, data):
             path.write_text(json.dumps(document))
             predicted = runs.predict(arguments.gabra, others, path, config)
         part = summary(others, {run.number: seconds for run, seconds in zip(others, predicted)})
-        print(f"choice {variant}, launches over a {config['stated']['launch_ahead']}: {len(chosen)} rows fitted, {part['rows']} others: mean absolute error "
+        print(f"choice {variant}, launches over a {config['stated']['launch_ahead']}: {len(chosen)} rows fitted, "
+              f"{part['rows']} others: mean absolute error "
               f"{100 * part['mean_absolute_error']:.2f} %, bias {100 * part['bias']:+.2f} %; {json.dumps(values)}")
     return 0
 
@@ -212,4 +230,7 @@ def draw(drawings, path):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"prediction_error: {error}")
