@@ -9,12 +9,14 @@ Nodes may join and leave at any time; plans of a lost worker are given back to t
 
 import argparse
 import collections
+import fcntl
 import importlib.util
 import json
 import logging
 import math
 import os
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -24,6 +26,7 @@ import threading
 import time
 
 MOST_PLANS = 64  # of a chunk
+LEAST_CHUNK_S = 0.004  # work of a chunk: Ray takes about 1 ms for the way there and back
 CHUNKS = 2  # of an actor at once: one to work on, one to follow without a pause
 LOOK_S = 1.0  # between two looks at the nodes of the cluster
 FIRST_WORKERS_S = 60.0  # for the workers of the nodes that are there at the start
@@ -39,6 +42,8 @@ class WorkerActor:
 
     STOPPED_AFTER_S = 2.0
     SLOWEST_FACTOR = 20.0
+    LONGEST_NAP_S = 0.005
+    PIPE_BYTES, F_SETPIPE_SZ = 1 << 20, 1031  # of answers: the worker need not wait until somebody reads
     WINDOW_BYTES = 32768  # of plans in the worker's pipe: it may not fill up while answers wait in the other
     FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
@@ -47,6 +52,7 @@ class WorkerActor:
         self.lock = threading.Lock()
         self.process = None
         self.longest = 0.0
+        self.plan_s = 0.0  # of the last chunk, on average
 
     def ping(self):
         return True
@@ -63,11 +69,12 @@ class WorkerActor:
         except OSError as error:
             return "refused", f"{self.program} cannot be started: {error.strerror}; gabra must be installed there too"
         os.set_blocking(self.process.stderr.fileno(), False)
-        self.received = b""
         try:
-            self.process.stdin.write(self.header)
-        except BrokenPipeError:
-            pass
+            fcntl.fcntl(self.process.stdout, self.F_SETPIPE_SZ, self.PIPE_BYTES)
+        except OSError:
+            pass  # the user's limit is lower
+        self.received, self.lines = b"", collections.deque()
+        self._write(self.header)
         line, reason, _ = self._read_line(60.0)
         if line is None:
             return "refused", f"{self.program} worker {reason}"
@@ -75,6 +82,13 @@ class WorkerActor:
         if text.startswith('{"failed"'):
             return "refused", json.loads(text)["failed"]
         return "ready", text
+
+    def _write(self, data):
+        try:
+            while data:
+                data = data[self.process.stdin.write(data) :]
+        except BrokenPipeError:
+            pass  # what it said before its end is still read
 
     def _state(self):
         try:
@@ -85,15 +99,11 @@ class WorkerActor:
 
     def _read_line(self, limit):
         """(line, None, None), or (None, reason, whether that came from outside) after ending the worker."""
-        import select
-
         silent, last = 0.0, time.monotonic()
         while True:
-            line, found, rest = self.received.partition(b"\n")
-            if found:
-                self.received = rest
+            if self.lines:
                 self.longest = max(self.longest, silent)
-                return line, None, None
+                return self.lines.popleft(), None, None
             ready, _, _ = select.select([self.process.stdout], [], [], 0.1)
             now = time.monotonic()
             silent, last = silent + min(now - last, 0.25), now
@@ -101,7 +111,8 @@ class WorkerActor:
                 piece = os.read(self.process.stdout.fileno(), 1 << 20)
                 if not piece:
                     return None, *self._end_of_itself()
-                self.received += piece
+                *whole, self.received = (self.received + piece).split(b"\n")
+                self.lines.extend(whole)
             elif silent > self.STOPPED_AFTER_S and self._state() in ("T", "t"):
                 self.kill()
                 return None, "was stopped", True
@@ -130,28 +141,35 @@ class WorkerActor:
             self.process = None
 
     def work(self, plans):
-        """(answers, None), or (the first answers, how the worker ended): the rest has to be given out again."""
+        """(answers, None, seconds), or (the first answers, how the worker ended, seconds): the rest has to be given out again."""
         with self.lock:
-            answers = []
-            if self.process is None:
-                kind, text = self._start()
-                if kind != "ready":
-                    return answers, {"reason": text, "culprit": False, "from_outside": False}
-            sent, pending = 0, 0
-            while len(answers) < len(plans):
-                while sent < len(plans) and (sent == len(answers) or pending + len(plans[sent]) < self.WINDOW_BYTES):
-                    try:
-                        self.process.stdin.write(plans[sent])
-                    except BrokenPipeError:
-                        pass  # what it said before its end is read below
-                    pending += len(plans[sent])
-                    sent += 1
-                line, reason, from_outside = self._read_line(self.plan_limit)
-                if line is None:
-                    return answers, {"reason": reason, "culprit": True, "from_outside": from_outside}
-                pending -= len(plans[len(answers)])
-                answers.append(line)
-            return answers, None
+            begin = time.monotonic()
+            answers, end = self._work(plans)
+            seconds = time.monotonic() - begin
+            self.plan_s = seconds / max(1, len(answers))
+            return answers, end, seconds
+
+    def _work(self, plans):
+        answers = []
+        if self.process is None:
+            kind, text = self._start()
+            if kind != "ready":
+                return answers, {"reason": text, "culprit": False, "from_outside": False}
+        sent, pending = 0, 0
+        while len(answers) < len(plans):
+            first = sent
+            while sent < len(plans) and (sent == len(answers) or pending + len(plans[sent]) < self.WINDOW_BYTES):
+                pending += len(plans[sent])
+                sent += 1
+            self._write(b"".join(plans[first:sent]))
+            if not self.lines:  # several answers at a time: this process takes CPU that the worker could use
+                time.sleep(min(self.LONGEST_NAP_S, (len(plans) - len(answers) - 1) * self.plan_s / 4))
+            line, reason, from_outside = self._read_line(self.plan_limit)
+            if line is None:
+                return answers, {"reason": reason, "culprit": True, "from_outside": from_outside}
+            pending -= len(plans[len(answers)])
+            answers.append(line)
+        return answers, None
 
 
 class Slot:
@@ -174,7 +192,8 @@ class Bridge:
         self.ray, self.options, self.header, self.out = ray, options, header, out
         self.remote = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, max_concurrency=CHUNKS + 2)(WorkerActor)
         self.events = queue.SimpleQueue()
-        self.plans = collections.deque()
+        self.plans = []
+        self.plan_s = 1.0  # of the last chunk, on average
         self.slots = []
         self.nodes = {}  # id -> name, of those with workers
         self.bad_nodes = set()
@@ -290,14 +309,23 @@ class Bridge:
 
     # Plans
 
+    def take_chunk(self, slots):
+        """A part of the plans that wait, so that all end together; not so few that the way there takes longer than they do. The search
+        gives them by size, so a chunk takes them at even distances."""
+        size = max(math.ceil(len(self.plans) / (2 * slots)), math.ceil(LEAST_CHUNK_S / self.plan_s))
+        size = min(size, MOST_PLANS, len(self.plans))
+        chosen = {i * len(self.plans) // size for i in range(size)}
+        lines = [line for i, line in enumerate(self.plans) if i in chosen]
+        self.plans = [line for i, line in enumerate(self.plans) if i not in chosen]
+        return lines
+
     def hand_out(self):
         free = [slot for slot in self.slots if slot.is_ready]
         while self.plans and free:
             slot = min(free, key=lambda slot: len(slot.chunks))
             if len(slot.chunks) >= CHUNKS:
                 return
-            size = min(MOST_PLANS, max(1, math.ceil(len(self.plans) / (2 * len(free)))))
-            lines = [self.plans.popleft() for _ in range(min(size, len(self.plans)))]
+            lines = self.take_chunk(len(free))
             self.chunk_number += 1
             slot.chunks[self.chunk_number] = lines
             slot.last_sign = time.monotonic()
@@ -311,7 +339,9 @@ class Bridge:
             return
         lines = slot.chunks.pop(number)
         slot.last_sign = time.monotonic()
-        answers, end = result
+        answers, end, seconds = result
+        if answers:
+            self.plan_s = max(1e-6, seconds / len(answers))
         if answers:
             self.out.write(b"\n".join(answers) + b"\n")
             self.out.flush()

@@ -27,7 +27,7 @@ namespace {
 
 using namespace gabra;
 
-constexpr int kRounds = 5;
+constexpr int kRounds = 3;
 
 struct Case {
   std::string name;
@@ -111,7 +111,8 @@ int main(int count, char** arguments) {
   for (pool::PoolOptions& options : pools) options.build = build;
   fmt::print("plans/s of 3d-resattnet-34   a call in process    1 job   2 jobs   ratio  2 over Ray   ratio\n");
   const std::vector<Case> cases{make_case("dgx1-v100, batch 32", "dgx1-v100", 32, 960),
-                                make_case("dgx-a100 x 4, batch 256", "dgx-a100:nodes=4", 256, 192)};
+                                make_case("dgx1-v100, batch 64", "dgx1-v100", 64, 1920),
+                                make_case("dgx-a100 x 4, batch 256", "dgx-a100:nodes=4", 256, 384)};
   for (const Case& one : cases)
     for (const std::size_t size : {std::size_t{48}, one.plans.size()}) measure(one, size, pools);
   return 0;
