@@ -16,6 +16,8 @@
 namespace gabra::exec {
 namespace {
 
+constexpr std::size_t kStepsToGiveUp = 2;
+
 /// While it lives, the rank says that it waits for others.
 std::unique_ptr<Monitor::Waiting> waiting(Monitor* monitor, const std::string& what) {
   return monitor == nullptr ? nullptr : std::make_unique<Monitor::Waiting>(*monitor, what);

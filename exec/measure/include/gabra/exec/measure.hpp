@@ -31,7 +31,7 @@ struct MeasureDevices {
 struct MeasureOptions {
   std::int64_t warm_up = 2;  ///< steps that do not count, at least 1
   std::int64_t steps = 5;    ///< that count, at least 1
-  /// Clearly worse: once a step has counted, and all that did took longer than this, the rest is left out.
+  /// Clearly worse: once two steps have counted, and all that did took longer than this, the rest is left out.
   std::optional<Seconds> give_up_above{};
   /// A step (warm-up too) that takes longer is the last one; a transfer without progress for so long is a DeviceError.
   Seconds step_limit{60.0};
