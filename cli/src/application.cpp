@@ -65,6 +65,8 @@ class CommandTree {
         sim(SimCommand::Optimize));
     add(app_, "simulate", "predict one training step of a plan, or one collective", &add_simulate_flags,
         sim(SimCommand::Simulate));
+    add(app_, "validate", "run plans and simulate them: predicted and measured, side by side", &add_validate_flags,
+        sim(SimCommand::Validate));
     add(app_, "worker", "evaluate plans that come in on stdin, for optimize --jobs and --ray", &add_worker_flags,
         sim(SimCommand::Worker));
   }
@@ -73,6 +75,11 @@ class CommandTree {
     add(app_, "train", "train a network by a plan, one process for each device", &add_train_flags,
         exec(ExecCommand::Train));
     add(app_, "predict", "probabilities of scans by a trained network", &add_predict_flags, exec(ExecCommand::Predict));
+    if (run_sim_ == nullptr)
+      add(app_, "validate", "one rank of gabra validate, which starts it", &add_validate_flags,
+          exec(ExecCommand::Validate));
+    add(app_, "calibrate", "measure this machine, or read others' tables: a cluster and times of layers",
+        &add_calibrate_flags, exec(ExecCommand::Calibrate));
     add(app_, "explain", "where in a scan a trained network looks (Grad-CAM)", &add_explain_flags,
         exec(ExecCommand::Explain));
   }

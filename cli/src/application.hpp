@@ -12,11 +12,11 @@ enum ExitStatus { kDone = 0, kBadInput = 2, kDeviceFailure = 3, kNoFeasiblePlan 
 
 /// The commands that need the simulator. `gabra` starts the program gabra-sim for them, because loading SimGrid takes
 /// longer than everything that `gabra describe` does; gabra-sim runs them.
-enum class SimCommand { Optimize, Simulate, Worker, DescribeCluster };
+enum class SimCommand { Optimize, Simulate, Validate, Worker, DescribeCluster };
 using RunSimCommand = int (*)(SimCommand command, const FlagSet& flags, char** arguments);
 
 /// The commands that need LibTorch and MPI: `gabra` starts gabra-exec for them, one process for each device of a plan.
-enum class ExecCommand { Train, Predict, Explain, Measure };
+enum class ExecCommand { Train, Predict, Explain, Measure, Calibrate, Validate };
 using RunExecCommand = int (*)(ExecCommand command, const FlagSet& flags, char** arguments);
 
 /// One of the programs gabra, gabra-sim, gabra-exec and what it can do; a null pointer leaves the commands out.

@@ -39,6 +39,12 @@ void add_predict_flags(FlagSet& flags);
 void add_explain_flags(FlagSet& flags);
 void add_measure_flags(FlagSet& flags);
 
+void add_calibrate_flags(FlagSet& flags);
+
+void add_validate_flags(FlagSet& flags);
+/// Starts gabra-exec with the same arguments on as many ranks as the plans have devices.
+[[nodiscard]] int run_validate(const FlagSet& flags, char** arguments);
+
 void add_zoo_flags(FlagSet& flags);
 [[nodiscard]] int run_zoo(const FlagSet& flags);
 

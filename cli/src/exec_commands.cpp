@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "exec_commands.hpp"
 
+#include "calibrate_job.hpp"
 #include "gabra/core/check.hpp"
+#include "gabra/exec/calibrate.hpp"
 #include "gabra/exec/measure_job.hpp"
 #include "gabra/exec/mpi_world.hpp"
 #include "gabra/exec/predict.hpp"
 #include "gabra/exec/train.hpp"
+#include "gabra/exec/validate.hpp"
 #include "train_job.hpp"
 #include "version.hpp"
+#include "validate_job.hpp"
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
@@ -100,6 +104,22 @@ int run_measure_rank(const FlagSet& flags, char** arguments) {
   });
 }
 
+int run_calibrate_rank(const FlagSet& flags, char** arguments) {
+  const exec::CalibrateJob job = read_calibrate_job(flags);
+  return run_rank(arguments, SIGTERM, job.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
+    const std::string text = exec::calibrate(job, world, monitor);
+    if (!text.empty()) print_to_stdout(text);
+  });
+}
+
+int run_validate_rank(const FlagSet& flags, char** arguments) {
+  const exec::ValidateJob job = read_validate_job(flags);
+  if (job.measured_file.empty()) throw_input_error("--measured", "nothing", "a file; gabra validate names one");
+  return run_rank(arguments, SIGTERM, job.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
+    exec::measure_plans(job, world, monitor);
+  });
+}
+
 /// predict, explain: one process, without MPI.
 template <class Work>
 int run_alone(Work work) {
@@ -120,6 +140,10 @@ int run_exec_command(ExecCommand command, const FlagSet& flags, char** arguments
   switch (command) {
     case ExecCommand::Train:
       return run_train_rank(flags, arguments);
+    case ExecCommand::Calibrate:
+      return run_calibrate_rank(flags, arguments);
+    case ExecCommand::Validate:
+      return run_validate_rank(flags, arguments);
     case ExecCommand::Predict:
       return run_alone([&] { return exec::predict(read_predict_job(flags)); });
     case ExecCommand::Explain:

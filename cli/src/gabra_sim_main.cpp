@@ -8,12 +8,14 @@ namespace {
 
 using namespace gabra;
 
-int run_here(cli::SimCommand command, const cli::FlagSet& flags, char**) {
+int run_here(cli::SimCommand command, const cli::FlagSet& flags, char** arguments) {
   switch (command) {
     case cli::SimCommand::Optimize:
       return cli::run_optimize(flags, &sim::read_platform);
     case cli::SimCommand::Simulate:
       return cli::run_simulate(flags, &sim::read_platform);
+    case cli::SimCommand::Validate:
+      return cli::run_validate(flags, arguments);
     case cli::SimCommand::Worker:
       return cli::run_worker(flags);
     case cli::SimCommand::DescribeCluster:

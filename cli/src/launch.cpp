@@ -3,8 +3,10 @@
 
 #include "application.hpp"
 #include "beside.hpp"
+#include "calibrate_job.hpp"
 #include "child.hpp"
 #include "gabra/plan/compiler.hpp"
+#include "mpirun.hpp"
 #include "mpirun_messages.hpp"
 #include "text.hpp"
 #include "train_job.hpp"
@@ -20,41 +22,10 @@
 namespace gabra::cli {
 namespace {
 
-bool has_variable(const char* name) { return std::getenv(name) != nullptr; }
-
-/// Whether this process is itself a rank that mpirun or srun started. A batch script of Slurm is not: it has a job,
-/// but no step of several tasks.
-bool is_rank_of_job() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"})
-    if (has_variable(name)) return true;
-  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
-  return has_variable("SLURM_PROCID") && tasks != nullptr && std::atoi(tasks) > 1;
-}
-
-/// Whether something else than this machine says how many ranks may run: then mpirun must not start more.
-bool has_allocation(FlagReader& flags) {
-  return flags.is_given("--hosts") || flags.is_given("--hostfile") || has_variable("SLURM_JOB_ID") ||
-         has_variable("PBS_JOBID") || has_variable("LSB_JOBID");
-}
-
 std::size_t device_count(const Plan& plan) {
   std::set<DeviceId> devices;
   for (const Stage& stage : plan.stages) devices.insert(stage.devices.begin(), stage.devices.end());
   return devices.size();
-}
-
-std::vector<std::string> mpirun_command(FlagReader& flags, const exec::TrainJob& job, char** arguments) {
-  std::vector<std::string> words{"mpirun"};
-  if (::geteuid() == 0) words.emplace_back("--allow-run-as-root");
-  if (!has_allocation(flags)) words.emplace_back("--oversubscribe");
-  // gabra-exec binds itself to --threads-per-rank cores.
-  for (const char* word : {"--bind-to", "none", "-x", "OMP_NUM_THREADS", "-x", "GABRA_PROGRESS"})
-    words.emplace_back(word);
-  for (const auto& [flag, option] : {std::pair{"--hosts", "--host"}, std::pair{"--hostfile", "--hostfile"}})
-    if (const auto value = flags.text(flag)) words.insert(words.end(), {option, *value});
-  words.insert(words.end(), {"-np", std::to_string(device_count(job.plan.plan)), program_beside("gabra-exec")});
-  for (char** argument = arguments + 1; *argument != nullptr; ++argument) words.emplace_back(*argument);
-  return words;
 }
 
 /// For people: how a failed training can go on.
@@ -70,17 +41,12 @@ void print_failure(const exec::TrainJob& job, const ChildEnd& end, const std::st
     fmt::print(stderr, "gabra: --resume goes on from the newest checkpoint in {}\n", job.checkpoints.folder);
 }
 
-void print_error(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
-
 int run_with_restarts(const exec::TrainJob& job, std::vector<std::string> words, std::int64_t restarts) {
   bool resumes = job.checkpoints.resumes;
   while (true) {
     MpirunMessages messages;
-    const ChildEnd end = run_child(words, [&](std::string_view piece) { print_error(messages.pass(piece)); });
-    print_error(messages.rest());
+    const ChildEnd end = run_child(words, [&](std::string_view piece) { print_to_stderr(messages.pass(piece)); });
+    print_to_stderr(messages.rest());
     if (end.interrupted_by != 0) return 128 + end.interrupted_by;
     if (end.status == kDone || end.status == kBadInput) return end.status;
     print_failure(job, end, messages.ended_rank());
@@ -105,11 +71,21 @@ int run_train_launcher(const FlagSet& flag_set, char** arguments) {
     fmt::print(stderr, "gabra: the plan cannot run: {}\n", infeasible_text(*reason, *job.plan.problem.cluster));
     return kNoFeasiblePlan;
   }
-  const std::vector<std::string> words = mpirun_command(flags, job, arguments);
+  const std::vector<std::string> words = mpirun_words(flags, device_count(job.plan.plan), arguments_behind(arguments));
   const std::int64_t restarts = flags.integer("--max-restarts", {0}).value_or(0);
-  ::setenv("OMP_NUM_THREADS", std::to_string(job.threads_per_rank).c_str(), 1);
-  ::setenv("GABRA_PROGRESS", !job.is_quiet && ::isatty(STDERR_FILENO) != 0 ? "1" : "0", 1);
+  set_rank_environment(job.threads_per_rank, job.is_quiet);
   return run_with_restarts(job, words, restarts);
+}
+
+int run_calibrate_launcher(const FlagSet& flag_set, char** arguments) {
+  if (!flag_set.values("--from-table").empty()) return run_calibrate_from_tables(flag_set);
+  const exec::CalibrateJob job = read_calibrate_job(flag_set);
+  FaultList faults;
+  FlagReader flags(flag_set, faults);
+  if (is_rank_of_job()) become_program_beside("gabra-exec", arguments);
+  set_rank_environment(job.threads_per_rank, job.is_quiet);
+  return run_ranks(mpirun_words(flags, static_cast<std::size_t>(job.devices), arguments_behind(arguments)),
+                   "the calibration");
 }
 
 }  // namespace gabra::cli

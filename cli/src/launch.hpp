@@ -12,4 +12,7 @@ namespace gabra::cli {
 /// Throws InputError.
 [[nodiscard]] int run_train_launcher(const FlagSet& flags, char** arguments);
 
+/// Likewise for `gabra calibrate`; with --from-table nothing is started.
+[[nodiscard]] int run_calibrate_launcher(const FlagSet& flags, char** arguments);
+
 }  // namespace gabra::cli

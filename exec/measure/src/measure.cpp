@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/exec/measure.hpp"
 
+#include "all_timelines.hpp"
 #include "gabra/core/check.hpp"
 #include "gabra/core/error.hpp"
 #include "gabra/exec/rank_device.hpp"
@@ -140,17 +141,24 @@ std::variant<std::optional<Measurement>, Infeasible> PlanMeasurer::measure(const
   const std::vector<int> ranks = ranks_of(problem, program, impl_->world);
   const Impl::Group& group = impl_->group_of(ranks);
   RankRecord record;
+  std::vector<std::vector<Timeline::Span>> all_spans;
   if (group.world) {
     const RankParts parts{impl_->devices.hardware, *group.world, *group.communicator, impl_->monitor};
     record = run_rank(problem, program, options, parts);
     const Seconds median = median_of(record.steps);
+    if (options.keeps_timelines) all_spans = record.all_spans;
     record.keep_spans_of(nearest(record.steps, median));
   }
   impl_->world.barrier();  // who has nothing to do naps here
   record.clock_offset = impl_->world.clock_offset();
   const std::vector<std::string> packed = impl_->world.gather(pack(record));
+  std::vector<Timeline> timelines;
+  if (options.keeps_timelines)
+    timelines = gather_timelines(program, ranks, all_spans, record.clock_offset, impl_->world);
   if (impl_->world.rank() != 0) return std::nullopt;
-  return impl_->assemble(problem, std::move(program), ranks, packed);
+  Measurement result = impl_->assemble(problem, std::move(program), ranks, packed);
+  result.timelines = std::move(timelines);
+  return result;
 }
 
 std::variant<std::optional<Measurement>, Infeasible> measure_plan(const Problem& problem, const Plan& plan,

@@ -30,7 +30,7 @@ constexpr double kShareAsleep = 0.02;
 constexpr double kShortestNap = 20e-6;
 constexpr double kLongestNap = 200e-6;
 constexpr microseconds kShortestSleep{20};
-constexpr microseconds kLongestSleep{100};
+constexpr microseconds kLongestSleep{500};
 constexpr microseconds kAnotherLooks{1000};  // the computing thread waits, and looks itself
 
 class CpuDevice final : public Device {

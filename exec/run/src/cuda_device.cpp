@@ -255,6 +255,16 @@ Bytes CudaDevice::peak_memory() const {
 
 int cuda_device_count() { return static_cast<int>(c10::cuda::device_count()); }
 
+CudaMemory cuda_memory(int index) {
+  if (index >= cuda_device_count())
+    throw DeviceError(fmt::format("GPU {} is asked for, and this machine has {}", index, cuda_device_count()));
+  const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(index));
+  std::size_t free = 0, total = 0;
+  const CudaPlace place{.rank = index, .index = index};
+  check_cuda(cudaMemGetInfo(&free, &total), "cudaMemGetInfo", place);
+  return {.total = Bytes(static_cast<std::int64_t>(total)), .in_use = Bytes(static_cast<std::int64_t>(total - free))};
+}
+
 std::unique_ptr<Device> make_cuda_device(const Program& program, Communicator& communicator,
                                          const CudaDeviceOptions& options) {
   GABRA_CHECK(static_cast<std::size_t>(communicator.rank()) < program.devices.size(),

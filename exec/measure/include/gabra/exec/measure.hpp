@@ -35,7 +35,8 @@ struct MeasureOptions {
   std::optional<Seconds> give_up_above{};
   /// A step (warm-up too) that takes longer is the last one; a transfer without progress for so long is a DeviceError.
   Seconds step_limit{60.0};
-  std::uint64_t seed = 0;  ///< of weights and samples
+  std::uint64_t seed = 0;        ///< of weights and samples
+  bool keeps_timelines = false;  ///< of every step that counts
 };
 
 /// What one device of the plan did.
@@ -59,6 +60,7 @@ struct Measurement {
   Seconds median;              ///< of steps
   /// Of the step nearest to the median: what of the Program ran when, on rank 0's clock, from its first instruction.
   Timeline timeline;
+  std::vector<Timeline> timelines;         ///< of all `steps`, where that was asked for
   Seconds outside;                         ///< that step's time without its timeline: what a step costs besides
   std::vector<DeviceMeasurement> devices;  ///< as Program::devices
   /// Of that timeline, as the simulator's; its `step` is the median. Peak memory is measured (tensors) plus what the

@@ -21,6 +21,12 @@ struct CudaDeviceOptions {
 /// Number of CUDA devices that this process sees; 0 without a driver.
 [[nodiscard]] int cuda_device_count();
 
+/// Memory of a GPU, and what all processes use of it. Throws DeviceError where the GPU cannot be used.
+struct CudaMemory {
+  Bytes total, in_use;
+};
+[[nodiscard]] CudaMemory cuda_memory(int index);
+
 /// A rank with a GPU: Program::devices[communicator.rank()]. `program` and `communicator` must outlive it. Turns TF32
 /// off and cuDNN's search for the fastest convolution on, for the process. Throws DeviceError where the GPU cannot be
 /// used.

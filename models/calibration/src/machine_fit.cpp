@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MIT
+#include "gabra/calibration/machine.hpp"
+#include "gabra/cluster/collective.hpp"
+#include "gabra/core/check.hpp"
+#include "passes.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+
+namespace gabra {
+namespace {
+
+using detail::PassTimes;
+
+constexpr double kPoorTimes = 0.1;      // median error of a model from which on its fit is called poor
+constexpr double kPoorTransfers = 0.2;  // messages of all sizes by two figures
+constexpr double kPoorRoofline = 0.5;   // single layers by a few figures per class
+constexpr double kMostSlowdown = 20.0;  // a device that computes nothing while it communicates
+
+/// Medians of one unit at one size of micro-batch.
+struct UnitTimes {
+  double forward = 0.0, backward = 0.0;
+};
+
+struct SizeTimes {
+  std::vector<UnitTimes> units;  // together where there are several devices
+  std::vector<UnitTimes> alone;
+  double whole_forward = 0.0, whole_backward = 0.0;  // of a pass through everything, likewise together
+  double alone_forward = 0.0, alone_backward = 0.0;
+  double loss = 0.0;
+
+  [[nodiscard]] double forward_factor() const { return factor(whole_forward, &UnitTimes::forward); }
+  [[nodiscard]] double backward_factor() const { return factor(whole_backward, &UnitTimes::backward); }
+
+ private:
+  /// From units one by one to a whole pass.
+  [[nodiscard]] double factor(double whole, double UnitTimes::*field) const {
+    double sum = 0.0;
+    for (const UnitTimes& unit : units) sum += unit.*field;
+    return whole > 0.0 && sum > 0.0 ? std::clamp(whole / sum, 0.5, 2.0) : 1.0;
+  }
+};
+
+class MachineFitter {
+ public:
+  explicit MachineFitter(const MachineSamples& samples) : samples_(samples), network_(*samples.network) {
+    kind_.name = samples.device_kind;
+    kind_.memory = samples.memory;
+    kind_.base_memory = samples.base_memory;
+    kind_.is_calibrated = true;
+    kind_.source = samples.source;
+  }
+
+  MachineFit run() {
+    for (const CalibrationRun& run : samples_.runs) read(run);
+    GABRA_CHECK(!sizes_.empty(), "calibration has runs of at least one size of micro-batch");
+    fit_neighbours();
+    fit_layer_shares();
+    make_profile();
+    fit_overheads();
+    fit_update();
+    fit_roofline();
+    fit_links();
+    fit_all_reduce();
+    fit_communication_slowdown();
+    return {.cluster = build(),
+            .profile = std::move(profile_),
+            .models = std::move(models_),
+            .notes = std::move(notes_),
+            .warnings = std::move(warnings_)};
+  }
+
+ private:
+  [[nodiscard]] bool has_several() const { return samples_.devices.size() > 1; }
+
+  void add_model(ModelQuality model) {
+    if (model.quality.median_error > model.poor_above)
+      warnings_.push_back(fmt::format("the fit of {} is poor: {}", model.model, to_text(model.quality)));
+    models_.push_back(std::move(model));
+  }
+
+  void read(const CalibrationRun& run);
+  void fit_neighbours();
+  void fit_layer_shares();
+  void make_profile();
+  void fit_overheads();
+  void fit_update();
+  void fit_roofline();
+  void fit_links();
+  void fit_all_reduce();
+  void scale_to_steps();
+  [[nodiscard]] static Bytes reduced_bytes(const CalibrationRun& run);
+  [[nodiscard]] Seconds delay_of_messages();
+  void fit_communication_slowdown();
+  [[nodiscard]] Cluster build() const;
+  [[nodiscard]] double parameter_traffic() const;
+
+  const MachineSamples& samples_;
+  const Network& network_;
+  DeviceKind kind_;
+  std::map<std::int64_t, SizeTimes> sizes_;
+  std::vector<UnitTimes> layer_shares_;  // by layer, of its unit
+  std::vector<LayerWork> work_;
+  Profile profile_;
+  std::vector<Link> links_;
+  CollectiveFit collective_;
+  std::vector<AllReduceSample> all_reduces_;
+  std::vector<ModelQuality> models_;
+  std::vector<std::string> notes_, warnings_;
+};
+
+void MachineFitter::read(const CalibrationRun& run) {
+  constexpr std::array kOthers{CalibrationRole::Layers, CalibrationRole::OneBucket, CalibrationRole::Pipeline};
+  if (std::find(kOthers.begin(), kOthers.end(), run.role) != kOthers.end()) return;
+  SizeTimes& size = sizes_[run.micro_batch];
+  std::vector<UnitTimes> medians;
+  for (const PassTimes& times : detail::pass_times(run))
+    medians.push_back({median(times.forward), median(times.backward)});
+  switch (run.role) {
+    case CalibrationRole::UnitsTogether:
+      size.units = medians;
+      break;
+    case CalibrationRole::UnitsAlone:
+      size.alone = medians;
+      break;
+    case CalibrationRole::WholeTogether:
+      size.whole_forward = medians.front().forward;
+      size.whole_backward = medians.front().backward;
+      size.loss = median(detail::durations(run, Opcode::Loss));
+      break;
+    default:
+      size.alone_forward = medians.front().forward;
+      size.alone_backward = medians.front().backward;
+      if (!has_several()) size.loss = median(detail::durations(run, Opcode::Loss));
+  }
+}
+
+/// Compute together over compute alone, and what it is for single units.
+void MachineFitter::fit_neighbours() {
+  for (auto& [micro_batch, size] : sizes_) {
+    if (has_several()) continue;
+    size.units = size.alone;
+    size.whole_forward = size.alone_forward;
+    size.whole_backward = size.alone_backward;
+  }
+  if (!has_several()) return;
+  std::vector<double> ratios, by_unit;
+  for (const auto& [micro_batch, size] : sizes_) {
+    const double alone = size.alone_forward + size.alone_backward;
+    const double together = size.whole_forward + size.whole_backward;
+    if (alone > 0.0 && together > 0.0) ratios.push_back(together / alone);
+    for (std::size_t u = 0; u < std::min(size.units.size(), size.alone.size()); ++u) {
+      const double unit_alone = size.alone[u].forward + size.alone[u].backward;
+      if (unit_alone > 0.0) by_unit.push_back((size.units[u].forward + size.units[u].backward) / unit_alone);
+    }
+  }
+  if (ratios.empty()) return;
+  kind_.neighbour_slowdown = std::clamp(median(ratios), 1.0, kMostSlowdown);
+  notes_.push_back(
+      fmt::format("with all devices computing at once a pass takes {:.3f} times as long as alone; single units {:.2f} "
+                  "to {:.2f} times",
+                  median(ratios), quantile(by_unit, 0.05), quantile(by_unit, 0.95)));
+}
+
+void MachineFitter::fit_layer_shares() {
+  layer_shares_.resize(network_.layers().size());
+  const auto found = std::find_if(samples_.runs.begin(), samples_.runs.end(),
+                                  [](const CalibrationRun& run) { return run.role == CalibrationRole::Layers; });
+  std::vector<UnitTimes> times(network_.layers().size(), {1.0, 1.0});
+  if (found != samples_.runs.end()) {
+    const std::vector<PassTimes> passes = detail::pass_times(*found);
+    const std::span<const Unit> units = samples_.by_layer->units();
+    for (std::size_t u = 0; u < units.size(); ++u)  // of one layer each
+      times[units[u].first.index()] = {median(passes[u].forward), median(passes[u].backward)};
+  }
+  for (const Unit& unit : network_.units()) {
+    UnitTimes sum;
+    for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
+      sum.forward += times[i].forward;
+      sum.backward += times[i].backward;
+    }
+    for (auto i = unit.first.index(); i < unit.end.index(); ++i)
+      layer_shares_[i] = {sum.forward > 0.0 ? times[i].forward / sum.forward : 0.0,
+                          sum.backward > 0.0 ? times[i].backward / sum.backward : 0.0};
+  }
+}
+
+/// What `layer` keeps from forward to backward: its output where somebody's backward needs it, and what it keeps
+/// inside.
+Bytes kept_bytes(const Network& network, std::size_t layer, std::int64_t element) {
+  const LayerCosts& costs = network.layers()[layer].costs;
+  bool is_kept = costs.saves_output;
+  for (const Layer& reader : network.layers())
+    if (reader.costs.saves_input &&
+        std::find(reader.inputs.begin(), reader.inputs.end(), LayerId(layer)) != reader.inputs.end())
+      is_kept = true;
+  return Bytes(((is_kept ? costs.output_elements : 0) + costs.saved_internal_elements) * element +
+               costs.saved_internal_bytes);
+}
+
+void MachineFitter::make_profile() {
+  const std::int64_t element = bytes_per_element(samples_.training.precision);
+  std::map<std::string, std::vector<LayerSample>> layers;
+  std::vector<PredictedMeasured> pairs;
+  for (const auto& [micro_batch, size] : sizes_) {
+    const double forward = size.forward_factor() / kind_.neighbour_slowdown;
+    const double backward = size.backward_factor() / kind_.neighbour_slowdown;
+    const auto samples = static_cast<double>(micro_batch);
+    for (std::size_t u = 0; u < network_.unit_count(); ++u) {
+      const Unit& unit = network_.units()[u];
+      for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
+        const Layer& layer = network_.layers()[i];
+        const LayerSample sample{micro_batch, Seconds(size.units[u].forward * layer_shares_[i].forward * forward),
+                                 Seconds(size.units[u].backward * layer_shares_[i].backward * backward),
+                                 kept_bytes(network_, i, element) * micro_batch};
+        layers[layer.name].push_back(sample);
+        const LayerCosts& costs = layer.costs;
+        const auto weights = static_cast<double>(costs.parameters * element);
+        const auto add = [&](Flops flops, std::int64_t elements, double passes, Seconds seconds) {
+          work_.push_back({.compute_class = costs.compute_class,
+                           .flops = flops * samples,
+                           .bytes = static_cast<double>(elements * element) * samples + weights * passes,
+                           .rows = costs.rows * samples,
+                           .seconds = seconds});
+        };
+        add(costs.forward_flops, costs.forward_elements, 1.0, sample.forward);
+        add(costs.backward_flops, costs.backward_elements, 3.0, sample.backward);
+      }
+    }
+    if (size.loss > 0.0)
+      layers[std::string(kLossInProfile)].push_back(
+          {micro_batch, Seconds(size.loss / kind_.neighbour_slowdown), Seconds(0.0), Bytes(0)});
+  }
+  for (auto& [name, times] : layers) profile_.add(kind_.name, name, std::move(times));
+  const CalibrationRole whole = has_several() ? CalibrationRole::WholeTogether : CalibrationRole::WholeAlone;
+  for (const CalibrationRun& run : samples_.runs) {
+    if (run.role != whole) continue;
+    const SizeTimes& size = sizes_.at(run.micro_batch);
+    for (const PassTimes& times : detail::pass_times(run)) {
+      for (const double seconds : times.forward) pairs.push_back({size.whole_forward, seconds});
+      for (const double seconds : times.backward) pairs.push_back({size.whole_backward, seconds});
+    }
+  }
+  std::string factors;
+  for (const auto& [micro_batch, size] : sizes_)
+    factors += fmt::format("{}{}: {:.3f}, {:.3f}", factors.empty() ? "" : "; ", micro_batch, size.forward_factor(),
+                           size.backward_factor());
+  notes_.push_back("a whole pass over the sum of its units, forward and backward, by micro-batch: " + factors);
+  add_model({"passes", fmt::format("{} layers at {} sizes", network_.layers().size(), sizes_.size()), quality_of(pairs),
+             kPoorTimes});
+}
+
+void MachineFitter::fit_overheads() {
+  std::vector<double> between, outside;
+  for (const CalibrationRun& run : samples_.runs) {
+    if (run.role == CalibrationRole::UnitsAlone)
+      for (const double gap : detail::gaps(run)) between.push_back(std::max(0.0, gap));
+    if (run.role == CalibrationRole::WholeTogether || run.role == CalibrationRole::WholeAlone)
+      for (const Seconds seconds : run.outside) outside.push_back(std::max(0.0, seconds.value()));
+  }
+  kind_.instruction_overhead = Seconds(median(between));
+  kind_.step_overhead = Seconds(median(outside));
+  notes_.push_back(fmt::format("beside its work an instruction takes {}, and a step {}",
+                               to_text(kind_.instruction_overhead), to_text(kind_.step_overhead)));
+}
+
+/// Bytes that an update of the whole network moves: everything is read, all but the gradient written.
+double MachineFitter::parameter_traffic() const {
+  const ParameterBytes bytes = parameter_bytes(samples_.training.precision, samples_.training.optimizer);
+  return static_cast<double>(network_.parameters()) *
+         static_cast<double>(2 * bytes.weight + bytes.gradient + 2 * bytes.optimizer_state);
+}
+
+void MachineFitter::fit_update() {
+  const CalibrationRole whole = has_several() ? CalibrationRole::WholeTogether : CalibrationRole::WholeAlone;
+  std::vector<double> seconds;
+  for (const CalibrationRun& run : samples_.runs)
+    if (run.role == whole) {
+      const std::vector<double> updates = detail::durations(run, Opcode::Update);
+      seconds.insert(seconds.end(), updates.begin(), updates.end());
+    }
+  const double middle = median(seconds);
+  if (middle <= 0.0 || network_.parameters() == 0) return;
+  kind_.update_bandwidth = BytesPerSecond(parameter_traffic() / middle * kind_.neighbour_slowdown);
+  std::vector<PredictedMeasured> pairs;
+  for (const double measured : seconds) pairs.push_back({middle, measured});
+  add_model({"update",
+             fmt::format("{:.3f} ns a parameter, {} of traffic",
+                         middle * 1e9 / static_cast<double>(network_.parameters()), to_text(kind_.update_bandwidth)),
+             quality_of(pairs), kPoorTimes});
+}
+
+void MachineFitter::fit_roofline() {
+  const DeviceFit fit = fit_device(work_);
+  kind_.peak_float32 = kind_.peak_bfloat16 = fit.peak;
+  kind_.memory_bandwidth = fit.bandwidth;
+  kind_.efficiency = fit.efficiency;
+  add_model({"roofline of single layers, for networks without a profile",
+             fmt::format("peak {}, {}", to_text(fit.peak), to_text(fit.bandwidth)), fit.quality, kPoorRoofline});
+}
+
+/// How much longer a message takes inside a step than alone: who computes looks after it now and then.
+Seconds MachineFitter::delay_of_messages() {
+  std::vector<double> delays;
+  const auto first = samples_.transfers.find({0, 1});
+  if (first == samples_.transfers.end()) return {};
+  const LinkFit alone = fit_link(first->second);
+  for (const CalibrationRun& run : samples_.runs) {
+    if (run.role != CalibrationRole::Pipeline) continue;
+    for (std::size_t i = 0; i < run.program.instructions.size(); ++i) {
+      const Instruction& one = run.program.instructions[i];
+      if (one.opcode != Opcode::Send) continue;
+      for (const Timeline& timeline : run.timelines)
+        delays.push_back(
+            (timeline.spans[i].end - timeline.spans[i].begin - alone.latency - one.bytes / alone.bandwidth).value());
+    }
+  }
+  const Seconds delay(std::max(0.0, median(delays)));
+  if (!delays.empty())
+    notes_.push_back(
+        fmt::format("a message takes {} longer beside compute than alone: part of the links' latency", to_text(delay)));
+  return delay;
+}
+
+void MachineFitter::fit_links() {
+  const Seconds delay = delay_of_messages();
+  for (const auto& [pair, transfers] : samples_.transfers) {
+    const LinkFit fit = fit_link(transfers);
+    const std::string name = fmt::format("{}->{}", samples_.devices[static_cast<std::size_t>(pair.first)],
+                                         samples_.devices[static_cast<std::size_t>(pair.second)]);
+    Link link;
+    link.name = name;
+    link.from = VertexId(pair.first);
+    link.to = VertexId(pair.second);
+    link.bandwidth = fit.bandwidth;
+    link.latency = fit.latency + delay;
+    links_.push_back(link);
+    add_model(
+        {name, fmt::format("{} and {}", to_text(fit.latency), to_text(fit.bandwidth)), fit.quality, kPoorTransfers});
+  }
+}
+
+void MachineFitter::fit_all_reduce() {
+  if (samples_.all_reduces.empty()) return;
+  const Cluster plain = build();
+  CollectiveModel model(plain);
+  for (AllReduceSample sample : samples_.all_reduces) {
+    std::vector<DeviceId> group;
+    for (int d = 0; d < sample.devices; ++d) group.emplace_back(d);
+    const AllReduceLayout& layout = model.all_reduce(group, sample.bytes);
+    if (layout.alone.value() <= 0.0 || layout.channels == 0) continue;
+    sample.channels = layout.channels;
+    // Nothing is added yet, so this is 2(n-1)/n S/B.
+    sample.rings = BytesPerSecond(2.0 * (sample.devices - 1) / sample.devices *
+                                  static_cast<double>(sample.bytes.value()) / layout.alone.value());
+    // The links' latency is part of the layout's time only through CollectiveParameters.
+    all_reduces_.push_back(sample);
+  }
+  if (all_reduces_.empty()) return;
+  scale_to_steps();
+  collective_ = fit_collective(all_reduces_, true);
+  collective_.parameters.source = samples_.source;
+  add_model({"all-reduce",
+             fmt::format("launch {}, step {}, {:.2f} more of a round", to_text(collective_.parameters.launch),
+                         to_text(collective_.parameters.step), collective_.parameters.round_overhead),
+             collective_.quality, kPoorTransfers});
+}
+
+/// Gradients are not in the cache as a test's data are: what is not small takes as many times as long as the all-reduce
+/// of all gradients does inside a step.
+void MachineFitter::scale_to_steps() {
+  constexpr std::int64_t kSmall = std::int64_t{64} << 10;
+  for (const CalibrationRun& run : samples_.runs) {
+    if (run.role != CalibrationRole::OneBucket || run.program.collectives.empty()) continue;
+    const double inside = median(detail::durations(run, Opcode::AllReduce));
+    const auto& group = run.program.collectives.back();
+    AllReduceSample whole = all_reduces_.front();
+    for (const AllReduceSample& known : all_reduces_)
+      if (known.devices == static_cast<int>(group.devices.size()) && known.bytes >= whole.bytes) whole = known;
+    if (whole.bytes.value() <= kSmall || inside <= 0.0) return;
+    // The test stops at a largest size; beyond it bandwidth stays what it is.
+    const double ratio = inside / whole.seconds.value() * (whole.bytes / reduced_bytes(run));
+    for (AllReduceSample& sample : all_reduces_)
+      if (sample.bytes.value() > kSmall) sample.seconds = sample.seconds * ratio;
+    notes_.push_back(
+        fmt::format("an all-reduce of all gradients takes {:.2f} times as long inside a step as alone", ratio));
+    return;
+  }
+}
+
+Bytes MachineFitter::reduced_bytes(const CalibrationRun& run) {
+  Bytes most(1);
+  for (const Instruction& one : run.program.instructions)
+    if (one.opcode == Opcode::AllReduce) most = std::max(most, one.bytes);
+  return most;
+}
+
+/// A device that computes for B loses (1 - 1/s) A of it to all-reduces of A seconds.
+void MachineFitter::fit_communication_slowdown() {
+  std::vector<double> lost, under_way;
+  for (const CalibrationRun& run : samples_.runs) {
+    if (run.role != CalibrationRole::WholeTogether || all_reduces_.empty()) continue;
+    const double undisturbed = sizes_.at(run.micro_batch).whole_backward;
+    for (const detail::OverlappedBackward& one : detail::overlapped_backwards(run)) {
+      double reductions = 0.0;
+      for (const auto& [bytes, devices] : one.reductions) {
+        AllReduceSample sample = all_reduces_.front();
+        for (const AllReduceSample& known : all_reduces_)
+          if (known.devices == devices) sample = known;
+        sample.bytes = bytes;
+        reductions += predict(collective_, sample).value();
+      }
+      lost.push_back(one.seconds - undisturbed);
+      under_way.push_back(reductions);
+    }
+  }
+  const double communication = median(under_way);
+  if (communication <= 0.0) {
+    if (has_several()) warnings_.emplace_back("no all-reduce ran beside compute: communication_slowdown stays 1");
+    return;
+  }
+  const double share = std::clamp(median(lost) / communication, 0.0, 1.0 - 1.0 / kMostSlowdown);
+  kind_.communication_slowdown = 1.0 / (1.0 - share);
+  notes_.push_back(fmt::format("while an all-reduce runs, compute loses {:.0f} % of that time ({} of {})",
+                               100.0 * share, to_text(Seconds(std::max(0.0, median(lost)))),
+                               to_text(Seconds(communication))));
+}
+
+Cluster MachineFitter::build() const {
+  Cluster::Description description;
+  description.name = samples_.name;
+  description.kinds.push_back(kind_);
+  for (std::size_t d = 0; d < samples_.devices.size(); ++d)
+    description.devices.push_back({.name = samples_.devices[d], .kind = DeviceKindId(0), .node = samples_.nodes[d]});
+  description.links = links_;
+  description.collective = collective_.parameters;
+  description.sources.push_back(samples_.source);
+  return Cluster::build(std::move(description), "the calibrated machine");
+}
+
+}  // namespace
+
+MachineFit fit_machine(const MachineSamples& samples) { return MachineFitter(samples).run(); }
+
+}  // namespace gabra
