@@ -78,7 +78,7 @@ std::string plan_text(const ComparedStep& step, const PlanComparison& comparison
   }
   std::size_t count = 0;
   for (const auto& round : step.measured.rounds) count += round.size();
-  return fmt::format("{}: {} steps in {} rounds, noise of the machine {:.1f} %\n", problem_line(step.problem), count,
+  return fmt::format("{}{} steps in {} rounds, noise of the machine {:.1f} %\n", problem_line(step.problem), count,
                      step.measured.rounds.size(), 100.0 * comparison.noise) +
          table.to_text() + "\n" + errors.to_text() + "\n" + "Cause: " + comparison.cause + "\n";
 }
