@@ -10,8 +10,8 @@
 #include "gabra/exec/train.hpp"
 #include "gabra/exec/validate.hpp"
 #include "train_job.hpp"
-#include "version.hpp"
 #include "validate_job.hpp"
+#include "version.hpp"
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
