@@ -53,7 +53,7 @@ TEST_F(TrainData, LearnsPredictsAndExplains) {
   const std::string network = "3d-resattnet-18:width=8,input=1x32x32x32";
   make_plan("plan", "0-5@0 6-12@1", "", network, 2);
   make_plan("serial", "0-12@0", "", network, 2);
-  const std::string line = " --data data --task ad-nc --epochs 14 --learning-rate 0.003 --seed 1 ";
+  const std::string line = " --data data --task ad-nc --epochs 14 --learning-rate 0.003 --schedule cosine --seed 1 ";
   const json result = run_json("train --plan plan.json" + line + "--checkpoint-dir ckpt");
   const auto epochs = read_log("ckpt/log.jsonl", "epoch");
   ASSERT_EQ(epochs.size(), 14U);

@@ -39,11 +39,15 @@ class WatchedDevice {
   Monitor* monitor_;
 };
 
+/// A shorter wait for a transfer is none that hangs, however short a step may be.
+constexpr Seconds kShortestHang(5.0);
+
 class RankRun {
  public:
   RankRun(const Problem& problem, const Program& program, const MeasureOptions& options, const RankParts& parts)
       : options_(options), parts_(parts) {
-    device_ = make_device(parts.hardware, program, parts.world, parts.communicator, options.step_limit);
+    device_ = make_device(parts.hardware, program, parts.world, parts.communicator,
+                          std::max(options.step_limit, kShortestHang));
     samples_ = make_synthetic_source(*problem.network, {program.samples, program.micro_batches}, options.seed);
     {
       const auto note = waiting(parts.monitor, "the communicators of all ranks");
@@ -99,7 +103,7 @@ class RankRun {
     record_.own_steps.emplace_back(own_);
     record_.all_spans.push_back(std::move(result_.spans));
     if (seconds > options_.step_limit) record_.end = Measurement::End::OverLimit;
-    const bool is_worse = options_.give_up_above &&
+    const bool is_worse = options_.give_up_above && record_.steps.size() >= 2 &&
                           *std::min_element(record_.steps.begin(), record_.steps.end()) > *options_.give_up_above;
     if (is_worse && record_.end == Measurement::End::Complete &&
         record_.steps.size() < static_cast<std::size_t>(options_.steps))

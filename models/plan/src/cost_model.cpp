@@ -28,6 +28,21 @@ void add_workspace(std::vector<Workspace>& workspaces, Workspace added) {
 /// of their own between them, bound by memory, so the two add up where a single operation would take the longer.
 bool is_product_and_softmax(const Layer& layer) { return std::holds_alternative<CausalAttention>(layer.attributes); }
 
+/// Elements per sample of the gradients that `unit` receives from after `end` or makes for before `first`: transfers
+/// have buffers for them, so they are no workspace.
+std::int64_t transferred_gradients(const Network& network, UnitId unit, std::int32_t first, std::int32_t end) {
+  std::int64_t elements = 0;
+  for (const UnitTensor& tensor : network.unit_tensors()) {
+    if (!tensor.needs_gradient) continue;
+    const auto& consumers = tensor.consumers;  // ascending
+    const bool is_received = tensor.producer == unit && consumers.back().value() >= end;
+    const bool is_sent =
+        tensor.producer.value() < first && std::find(consumers.begin(), consumers.end(), unit) != consumers.end();
+    if (is_received || is_sent) elements += tensor.elements;
+  }
+  return elements;
+}
+
 bool is_input(const Layer& layer) { return std::holds_alternative<Input>(layer.attributes); }
 
 struct LayerTimes {
@@ -200,8 +215,9 @@ const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
   for (auto u = static_cast<std::size_t>(end); u-- > static_cast<std::size_t>(first);) {
     const UnitCosts& costs = network.unit_costs()[u];
     const Bytes per_sample = Bytes(costs.peak_extra_elements * element) - sizes.saved;
-    add_workspace(sizes.forward_workspaces, {per_sample, Bytes(costs.forward_copy_elements * element)});
-    add_workspace(sizes.backward_workspaces, {per_sample, Bytes(costs.backward_copy_elements * element)});
+    const Bytes transferred(transferred_gradients(network, UnitId(u), first, end) * element);
+    add_workspace(sizes.forward_workspaces, {per_sample - transferred, Bytes(costs.forward_copy_elements * element)});
+    add_workspace(sizes.backward_workspaces, {per_sample - transferred, Bytes(costs.backward_copy_elements * element)});
     sizes.saved += Bytes(saved[u] + costs.saved_elements * element + costs.saved_bytes);
     sizes.input += Bytes(input_uses_[u].elements * element);
     sizes.is_input_saved = sizes.is_input_saved || input_uses_[u].is_saved;
