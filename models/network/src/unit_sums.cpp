@@ -24,9 +24,9 @@ class UnitWalk {
       if (leaves_[i]) leaver_[group(i)] = i;
       last_use_[group(i)] = i;
       for (const LayerId input : layer.inputs) last_use_[group(input.index())] = i;
-      if (layer.costs.saves_output) saved_.insert(group(i));
+      if (layer.costs.saves_output) save(group(i), i);
       if (layer.costs.saves_input)
-        for (const LayerId input : layer.inputs) saved_.insert(group(input.index()));
+        for (const LayerId input : layer.inputs) save(group(input.index()), i);
     }
   }
 
@@ -64,11 +64,17 @@ class UnitWalk {
       for (const LayerId input : layers_[i].inputs) make(input.index());
       peak = std::max(peak, live + (needs_gradient[i] ? layers_[i].costs.workspace_elements : 0));
       if (group(i) == i && alive.erase(i) > 0) live -= elements(i);
+      for (const auto& [saved, first_saver] : first_saver_)
+        if (first_saver == i && is_own(saved)) live -= elements(saved);
     }
     return peak;
   }
 
  private:
+  void save(std::size_t group, std::size_t layer) {
+    saved_.insert(group);
+    first_saver_.try_emplace(group, layer);
+  }
   [[nodiscard]] std::size_t group(std::size_t layer) const { return layer < first_ ? layer : group_[layer - first_]; }
   [[nodiscard]] std::int64_t elements(std::size_t layer) const { return layers_[layer].costs.output_elements; }
 
@@ -76,7 +82,7 @@ class UnitWalk {
   std::size_t first_, end_;
   const std::vector<bool>& leaves_;
   std::vector<std::size_t> group_;  // of the layers of the unit
-  std::map<std::size_t, std::size_t> leaver_, last_use_;
+  std::map<std::size_t, std::size_t> leaver_, last_use_, first_saver_;
   std::set<std::size_t> saved_;
 };
 
