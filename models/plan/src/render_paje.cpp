@@ -92,7 +92,7 @@ constexpr std::array<std::string_view, detail::kSpanClassCount> kStateColors{
     "0.73 0.69 0.67", "0.45 0.72 0.70", "0.62 0.85 0.82", "0.89 0.34 0.34"};
 
 /// A Paje string: in quotes, without the characters that the format cannot hold.
-std::string quoted(std::string_view text) {
+std::string paje_text(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) result += c == '"' || c == '\n' || c == '\r' ? '_' : c;
   return result + "\"";
@@ -146,10 +146,10 @@ class PajeWriter {
     const std::string zero = time_text(Seconds(0.0));
     text_ += fmt::format("5 {} root step 0 \"step\"\n", zero);
     for (const DeviceId device : program_.devices)
-      text_ += fmt::format("5 {} d{} device root {}\n", zero, device.value(), quoted(names_[device.index()]));
+      text_ += fmt::format("5 {} d{} device root {}\n", zero, device.value(), paje_text(names_[device.index()]));
     for (std::size_t i = 0; i < program_.streams.size(); ++i)
       text_ += fmt::format("5 {} s{} stream d{} {}\n", zero, i, program_.streams[i].device.value(),
-                           quoted(describe(program_.streams[i], names_)));
+                           paje_text(describe(program_.streams[i], names_)));
   }
 
   void destroy_containers() {
