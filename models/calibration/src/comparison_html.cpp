@@ -41,22 +41,22 @@ std::string escaped(const std::string& text) {
   return result;
 }
 
-enum class Unit { Seconds, Bytes, Share };
+enum class ValueUnit { Seconds, Bytes, Share };
 
-std::string value_text(double value, Unit unit) {
-  if (unit == Unit::Seconds) return to_text(Seconds(value));
-  if (unit == Unit::Bytes) return to_text(Bytes(std::llround(value)));
+std::string value_text(double value, ValueUnit unit) {
+  if (unit == ValueUnit::Seconds) return to_text(Seconds(value));
+  if (unit == ValueUnit::Bytes) return to_text(Bytes(std::llround(value)));
   return fmt::format("{:.1f} %", 100.0 * value);
 }
 
 /// Shares differ by points, since one of 0 % has no relative error.
-std::string error_text(const ComparedFigure& figure, Unit unit) {
-  if (unit == Unit::Share) return fmt::format("{:+.1f} points", 100.0 * (figure.predicted - figure.measured));
+std::string error_text(const ComparedFigure& figure, ValueUnit unit) {
+  if (unit == ValueUnit::Share) return fmt::format("{:+.1f} points", 100.0 * (figure.predicted - figure.measured));
   return figure.measured != 0.0 ? fmt::format("{:+.1f} %", 100.0 * figure.error()) : "";
 }
 
-std::string row(const ComparedFigure& figure, Unit unit) {
-  const bool is_bad = unit != Unit::Share && std::abs(figure.error()) > 0.1;
+std::string row(const ComparedFigure& figure, ValueUnit unit) {
+  const bool is_bad = unit != ValueUnit::Share && std::abs(figure.error()) > 0.1;
   return fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td{}>{}</td></tr>\n", escaped(figure.name),
                      value_text(figure.predicted, unit), value_text(figure.measured, unit),
                      is_bad ? " class=\"bad\"" : "", error_text(figure, unit));
@@ -111,7 +111,7 @@ std::string set_section(const std::vector<ComparedStep>& steps, const std::vecto
   for (std::size_t i = 0; i < steps.size(); ++i) {
     ComparedFigure figure = comparisons[i].step;
     figure.name = steps[i].name;
-    text += row(figure, Unit::Seconds);
+    text += row(figure, ValueUnit::Seconds);
   }
   return text + "</table>\n";
 }
@@ -129,13 +129,13 @@ std::string plan_section(const ComparedStep& step, const PlanComparison& compari
       }(),
       100.0 * comparison.noise);
   text += "<table><tr><th></th><th>predicted</th><th>measured</th><th>error</th></tr>\n";
-  text += row(comparison.step, Unit::Seconds);
-  for (const ComparedFigure& figure : comparison.stages) text += row(figure, Unit::Seconds);
-  for (const ComparedFigure& figure : comparison.links) text += row(figure, Unit::Seconds);
-  text += row(comparison.exposed_communication, Unit::Seconds) + row(comparison.bubble, Unit::Share);
+  text += row(comparison.step, ValueUnit::Seconds);
+  for (const ComparedFigure& figure : comparison.stages) text += row(figure, ValueUnit::Seconds);
+  for (const ComparedFigure& figure : comparison.links) text += row(figure, ValueUnit::Seconds);
+  text += row(comparison.exposed_communication, ValueUnit::Seconds) + row(comparison.bubble, ValueUnit::Share);
   for (ComparedFigure figure : comparison.memory) {
     figure.name = "peak memory of " + figure.name;
-    text += row(figure, Unit::Bytes);
+    text += row(figure, ValueUnit::Bytes);
   }
   text +=
       "</table>\n<h3>Instructions with the largest share of the error</h3>\n"
