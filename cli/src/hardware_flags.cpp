@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "hardware_request.hpp"
+#include "mpirun.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 namespace gabra::cli {
@@ -58,8 +58,6 @@ void read_budget(FlagReader& flags, HardwareRequest& request) {
     request.measurements = flags.integer("--measure", {1, kMostMeasurements});
 }
 
-bool has_variable(const char* name) { return std::getenv(name) != nullptr; }
-
 std::vector<std::string> launcher_words(FlagReader& flags, const HardwareRequest& request) {
   const auto launcher = flags.choice("--launcher", {"mpirun", "srun"});
   const std::string ranks = std::to_string(request.ranks);
@@ -72,9 +70,7 @@ std::vector<std::string> launcher_words(FlagReader& flags, const HardwareRequest
   }
   std::vector<std::string> words{"mpirun"};
   if (::geteuid() == 0) words.emplace_back("--allow-run-as-root");
-  const bool has_allocation =
-      hosts || hostfile || has_variable("SLURM_JOB_ID") || has_variable("PBS_JOBID") || has_variable("LSB_JOBID");
-  if (!has_allocation) words.emplace_back("--oversubscribe");
+  if (!has_allocation(flags)) words.emplace_back("--oversubscribe");
   for (const char* word : {"--bind-to", "none", "-x", "OMP_NUM_THREADS"}) words.emplace_back(word);
   if (hosts) words.insert(words.end(), {"--host", *hosts});
   if (hostfile) words.insert(words.end(), {"--hostfile", *hostfile});

@@ -19,13 +19,12 @@ namespace {
 
 bool has_variable(const char* name) { return std::getenv(name) != nullptr; }
 
-/// Whether something else than this machine says how many ranks may run: then mpirun must not start more.
-bool has_allocation(FlagReader& flags) {
+}  // namespace
+
+bool has_allocation(const FlagReader& flags) {
   return flags.is_given("--hosts") || flags.is_given("--hostfile") || has_variable("SLURM_JOB_ID") ||
          has_variable("PBS_JOBID") || has_variable("LSB_JOBID");
 }
-
-}  // namespace
 
 bool is_rank_of_job() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"})

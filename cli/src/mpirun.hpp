@@ -14,6 +14,9 @@ namespace gabra::cli {
 /// but no step of several tasks.
 [[nodiscard]] bool is_rank_of_job();
 
+/// Whether something else than this machine says how many ranks may run: then mpirun must not start more.
+[[nodiscard]] bool has_allocation(const FlagReader& flags);
+
 /// What was written behind the program's name.
 [[nodiscard]] std::vector<std::string> arguments_behind(char** arguments);
 

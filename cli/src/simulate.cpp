@@ -68,7 +68,7 @@ void read_stages(FlagReader& flags, InputLoader& loader, SimulateRequest& reques
   read_overrides(flags, request.plan);
 }
 
-SimulateRequest read_request(FlagReader& flags, PlatformReader read_platform) {
+SimulateRequest read_simulation(FlagReader& flags, PlatformReader read_platform) {
   SimulateRequest request;
   InputLoader loader(flags, read_platform);
   flags.refuse({"--bytes", "--devices"}, "without --collective");
@@ -143,7 +143,7 @@ int run_simulate(const FlagSet& flags, PlatformReader read_platform) {
   if (reader.is_given("--collective")) return run_collective(reader, read_platform);
   if (reader.is_on("--json") && reader.is_on("--gantt"))
     faults.add("--gantt", "this flag together with --json", "one of the two");
-  const SimulateRequest request = read_request(reader, read_platform);
+  const SimulateRequest request = read_simulation(reader, read_platform);
   const Pictures pictures(reader);
   const OutputFile plan_file(reader, "--output");
   faults.throw_if_any();

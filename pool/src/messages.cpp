@@ -141,7 +141,7 @@ void append(fmt::memory_buffer& to, const Infeasible& reason) {
   const auto end = std::back_inserter(to);
   if (reason.reason != Infeasible::Reason::Memory) {
     append(to, reason.reason == Infeasible::Reason::Structure ? ",\"structure\":" : ",\"failed\":");
-    append(to, quoted(reason.message));
+    append(to, json_text(reason.message));
     append(to, "}");
     return;
   }
@@ -165,7 +165,7 @@ std::optional<Message> scan_answer(LineScanner scanner) {
     if (infeasible.reason == Infeasible::Reason::Failed) scanner.expect(",\"failed\":");
     const std::string_view rest = scanner.rest();
     if (!scanner.is_good() || rest.size() < 3 || rest.back() != '}') return std::nullopt;
-    auto message = unquoted(rest.substr(0, rest.size() - 1));
+    auto message = from_json_text(rest.substr(0, rest.size() - 1));
     if (!message) return std::nullopt;
     infeasible.message = *std::move(message);
     answer.evaluation = std::move(infeasible);

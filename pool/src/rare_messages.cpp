@@ -82,9 +82,9 @@ Message read_message(json::ObjectReader& object) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) { return to_line_text(Value(text)); }
+std::string json_text(std::string_view text) { return to_line_text(Value(text)); }
 
-std::optional<std::string> unquoted(std::string_view json_text) {
+std::optional<std::string> from_json_text(std::string_view json_text) {
   FaultList faults;
   const Value value = json::parse(json_text, "text", faults);
   if (!faults.empty() || !value.is_string()) return std::nullopt;

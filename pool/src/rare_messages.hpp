@@ -10,8 +10,8 @@
 namespace gabra::pool {
 
 /// A JSON text, with quotes; bytes that are not UTF-8 are replaced.
-[[nodiscard]] std::string quoted(std::string_view text);
-[[nodiscard]] std::optional<std::string> unquoted(std::string_view json_text);
+[[nodiscard]] std::string json_text(std::string_view text);
+[[nodiscard]] std::optional<std::string> from_json_text(std::string_view json_text);
 
 /// All messages but answers to plans.
 [[nodiscard]] std::optional<Message> parse_rare_message(std::string_view line);

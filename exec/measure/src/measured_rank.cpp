@@ -103,7 +103,7 @@ class RankRun {
     record_.own_steps.emplace_back(own_);
     record_.all_spans.push_back(std::move(result_.spans));
     if (seconds > options_.step_limit) record_.end = Measurement::End::OverLimit;
-    const bool is_worse = options_.give_up_above && record_.steps.size() >= 2 &&
+    const bool is_worse = options_.give_up_above && record_.steps.size() >= kStepsToGiveUp &&
                           *std::min_element(record_.steps.begin(), record_.steps.end()) > *options_.give_up_above;
     if (is_worse && record_.end == Measurement::End::Complete &&
         record_.steps.size() < static_cast<std::size_t>(options_.steps))

@@ -122,7 +122,7 @@ class DropoutKernel final : public LayerKernel {
     if (!pass.context.is_training || probability_ == 0.0) return std::move(input.tensor);
     const DropoutKey key{seed_, name_, pass.context.step, pass.context.first_sample, probability_};
     saved.tensors = {dropout_mask(key, input.tensor.sizes(), input.tensor.device())};
-    return apply(std::move(input.tensor), saved.tensors[0], input.may_overwrite);
+    return apply(input.tensor, saved.tensors[0], input.may_overwrite);
   }
   void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> input_gradients) override {
     if (saved.tensors.empty()) {

@@ -162,8 +162,9 @@ class AdaptiveAveragePoolKernel final : public LayerKernel {
   }
   void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> input_gradients) override {
     if (is_mean_) {
-      const auto positions = static_cast<double>(element_count(input_) / input_[0]);
-      input_gradients[0] = gradient.div(positions).expand(batched(gradient.size(0), input_)).contiguous();
+      const std::int64_t positions = element_count(input_) / input_[0];
+      input_gradients[0] =
+          gradient.div(static_cast<double>(positions)).expand(batched(gradient.size(0), input_)).contiguous();
       return;
     }
     const at::Tensor input = std::move(saved.tensors[0]);
