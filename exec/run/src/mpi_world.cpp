@@ -79,7 +79,7 @@ std::unique_ptr<MpiWorld> MpiWorld::subset(bool is_member) const {
   MPI_Comm made = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split(native_->comm, is_member ? 0 : MPI_UNDEFINED, rank_, &made), "MPI_Comm_split");
   if (!is_member) return nullptr;
-  return std::unique_ptr<MpiWorld>(new MpiWorld(std::unique_ptr<Native>(new Native{made}), local_rank_));
+  return std::unique_ptr<MpiWorld>(new MpiWorld(std::make_unique<Native>(Native{made}), local_rank_));
 }
 
 void MpiWorld::barrier() const {
