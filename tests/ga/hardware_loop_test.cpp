@@ -18,11 +18,11 @@ using ga::LoopResult;
 using ga::Promoted;
 
 /// Times are the lower bound, times what `truth` says of a plan; devices compute all the time.
-class FakeEvaluator : public Evaluator {
+class TrueTimes : public Evaluator {
  public:
   using Truth = double (*)(const Plan& plan);
 
-  FakeEvaluator(Problem problem, Truth truth) : costs_(std::move(problem)), truth_(truth) {}
+  TrueTimes(Problem problem, Truth truth) : costs_(std::move(problem)), truth_(truth) {}
 
   [[nodiscard]] const Problem& problem() const override { return costs_.problem(); }
   [[nodiscard]] std::vector<Evaluation> evaluate(std::span<const Plan> plans) override {
@@ -76,7 +76,7 @@ double as_measured(const Plan& plan) {
   return factor;
 }
 
-Problem some_problem(std::uint64_t seed) {
+Problem small_problem(std::uint64_t seed) {
   Rng rng(seed);
   return random_problem({.units = 6, .devices = 3, .global_batch = 8, .is_residual = false, .is_unequal = false}, rng);
 }
@@ -91,8 +91,8 @@ LoopOptions budget(std::int64_t measurements) {
 }
 
 /// The best of everything that the truth knows, by enumeration.
-double best_time(const Problem& problem, FakeEvaluator::Truth truth) {
-  FakeEvaluator measured(problem, truth);
+double best_time(const Problem& problem, TrueTimes::Truth truth) {
+  TrueTimes measured(problem, truth);
   ga::SearchOptions options;
   options.uses_bounds = false;
   options.space.max_stages_per_device = 1;
@@ -103,9 +103,9 @@ double best_time(const Problem& problem, FakeEvaluator::Truth truth) {
 TEST(HardwareLoop, FindsTheMeasuredBestWithFewMeasurements) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    const Problem problem = some_problem(seed);
-    FakeEvaluator simulated(problem, &as_simulated);
-    FakeEvaluator measured(problem, &as_measured);
+    const Problem problem = small_problem(seed);
+    TrueTimes simulated(problem, &as_simulated);
+    TrueTimes measured(problem, &as_measured);
     LoopOptions options = budget(16);
     options.search.space.max_stages_per_device = 1;
     options.search.space.buckets = {Bytes(25'000'000)};
@@ -119,9 +119,9 @@ TEST(HardwareLoop, FindsTheMeasuredBestWithFewMeasurements) {
 }
 
 TEST(HardwareLoop, MeasuresEveryPlanOnceAndReturnsTheMeasuredBest) {
-  const Problem problem = some_problem(5);
-  FakeEvaluator simulated(problem, &as_simulated);
-  FakeEvaluator measured(problem, &as_measured);
+  const Problem problem = small_problem(5);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, &as_measured);
   const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(12));
   std::set<Plan> plans(measured.asked().begin(), measured.asked().end());
   EXPECT_EQ(plans.size(), 12U);
@@ -138,9 +138,9 @@ TEST(HardwareLoop, MeasuresEveryPlanOnceAndReturnsTheMeasuredBest) {
 }
 
 TEST(HardwareLoop, CorrectionBringsPredictionsNearer) {
-  const Problem problem = some_problem(7);
-  FakeEvaluator simulated(problem, &as_simulated);
-  FakeEvaluator measured(problem, &as_measured);
+  const Problem problem = small_problem(7);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, &as_measured);
   const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(20));
   const auto error = [&](std::size_t first, std::size_t end) {
     double sum = 0.0;
@@ -156,11 +156,11 @@ TEST(HardwareLoop, CorrectionBringsPredictionsNearer) {
 }
 
 TEST(HardwareLoop, TwoRunsDecideTheSame) {
-  const Problem problem = some_problem(9);
+  const Problem problem = small_problem(9);
   std::vector<std::vector<Plan>> asked;
   for (int run = 0; run < 2; ++run) {
-    FakeEvaluator simulated(problem, &as_simulated);
-    FakeEvaluator measured(problem, &as_measured);
+    TrueTimes simulated(problem, &as_simulated);
+    TrueTimes measured(problem, &as_measured);
     const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(10));
     asked.push_back(measured.asked());
     EXPECT_FALSE(result.correction.empty());
@@ -169,9 +169,9 @@ TEST(HardwareLoop, TwoRunsDecideTheSame) {
 }
 
 TEST(HardwareLoop, WhatCannotBeMeasuredIsPassedOver) {
-  const Problem problem = some_problem(11);
-  FakeEvaluator simulated(problem, &as_simulated);
-  FakeEvaluator measured(problem, [](const Plan& plan) { return plan.stages.size() == 1 ? 0.0 : as_measured(plan); });
+  const Problem problem = small_problem(11);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, [](const Plan& plan) { return plan.stages.size() == 1 ? 0.0 : as_measured(plan); });
   const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(14));
   ASSERT_TRUE(result.best.has_value());
   EXPECT_GT(result.best->stages.size(), 1U);
@@ -180,9 +180,9 @@ TEST(HardwareLoop, WhatCannotBeMeasuredIsPassedOver) {
 }
 
 TEST(HardwareLoop, NothingFeasibleIsNoPlanWithAReason) {
-  const Problem problem = some_problem(13);
-  FakeEvaluator simulated(problem, &as_simulated);
-  FakeEvaluator measured(problem, [](const Plan&) { return 0.0; });
+  const Problem problem = small_problem(13);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, [](const Plan&) { return 0.0; });
   const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(5));
   EXPECT_FALSE(result.best.has_value());
   ASSERT_TRUE(result.closest_reason.has_value());
@@ -190,9 +190,9 @@ TEST(HardwareLoop, NothingFeasibleIsNoPlanWithAReason) {
 }
 
 TEST(HardwareLoop, ACancelledSearchReturnsWhatItHas) {
-  const Problem problem = some_problem(15);
-  FakeEvaluator simulated(problem, &as_simulated);
-  FakeEvaluator measured(problem, &as_measured);
+  const Problem problem = small_problem(15);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, &as_measured);
   LoopOptions options = budget(50);
   options.search.is_cancelled = [&] { return measured.asked().size() >= 3; };
   const LoopResult result = ga::run_hardware_loop(simulated, measured, options);
