@@ -144,7 +144,7 @@ TEST(MachineFit, FindsWhatTheTimesWereMadeWith) {
   // The loss in whole passes.
   EXPECT_NEAR(fit.profile.at("core", std::string(kLossInProfile), 1)->forward.value(), 1.02 * 10e-6, 1e-12);
   // What is kept: the output of `a`'s ReLU is read by the next product.
-  EXPECT_EQ(fit.profile.at("core", "a.relu", 4)->bytes, Bytes(4 * 64 * 4));
+  EXPECT_EQ(fit.profile.at("core", "a.relu", 4)->bytes, Bytes(std::int64_t{4} * 64 * 4));
 }
 
 TEST(MachineFit, ItsFilesCanBeRead) {
