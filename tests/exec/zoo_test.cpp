@@ -25,7 +25,7 @@ struct ZooCase {
   std::int64_t global_batch;
   std::int64_t micro_batches;
 };
-void PrintTo(const ZooCase& zoo_case, std::ostream* out) { *out << zoo_case.network; }
+std::ostream& operator<<(std::ostream& out, const ZooCase& zoo_case) { return out << zoo_case.network; }
 
 /// One of each entry, at sizes that take seconds at most.
 constexpr std::array kCases{ZooCase{"3d-resattnet-18:width=16,input=1x48x48x48", 4, 2},
