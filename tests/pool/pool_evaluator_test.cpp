@@ -140,7 +140,7 @@ std::string error_of(const Problem& problem, const PoolOptions& options, const s
 }
 
 TEST_F(Pool, AWorkerOfAnotherBuildIsRefused) {
-  PoolOptions other = options(2);
+  PoolOptions other = options(1);
   other.build = "a";
   EXPECT_EQ(error_of(problem_, other, plans_), "worker 0: this worker is gabra b, the search is gabra a");
   // One that does not look at the header's build.
