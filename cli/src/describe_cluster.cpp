@@ -37,8 +37,8 @@ std::string kind_table(const Cluster& cluster) {
       table.add_row({std::string(kComputeClassNames[i]), percent(kind.efficiency[i].flops),
                      fmt::format("{:g}", kind.efficiency[i].half_rows), percent(kind.efficiency[i].bandwidth)});
     text += table.to_text(4);
-    text += fmt::format("    {}; source: {}\n", kind.is_calibrated ? "calibrated on hardware" : "never calibrated",
-                        kind.source);
+    text += fmt::format("    {}{}; source: {}\n", kind.is_calibrated ? "calibrated on hardware" : "never calibrated",
+                        kind.measured_on ? " (" + to_text(*kind.measured_on) + ")" : "", kind.source);
   }
   return text;
 }

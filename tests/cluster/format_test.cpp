@@ -65,6 +65,21 @@ TEST(ClusterFile, LaunchAheadIsPassUnlessStated) {
   EXPECT_EQ(parse_cluster(to_json_text(layer), "c.json").fingerprint(), layer.fingerprint());
 }
 
+TEST(ClusterFile, SaysOnWhatAKindWasMeasured) {
+  const Cluster cluster = parse_cluster(
+      with("\"memory\":", R"("measured_on": {"device": "cuda", "threads_per_rank": 3}, "memory":)"), "c.json");
+  const MeasuredOn expected{.hardware = MeasuredOn::Hardware::Cuda, .threads_per_rank = 3};
+  EXPECT_EQ(cluster.kind(DeviceKindId(0)).measured_on, expected);
+  EXPECT_EQ(parse_cluster(to_json_text(cluster), "c.json").kind(DeviceKindId(0)).measured_on, expected);
+  // Plans take the same time on it as on one that does not say.
+  EXPECT_EQ(cluster.fingerprint(), parse_cluster(kSmall, "c.json").fingerprint());
+  EXPECT_FALSE(parse_cluster(kSmall, "c.json").kind(DeviceKindId(0)).measured_on.has_value());
+  const auto faults =
+      faults_of(with("\"memory\":", R"("measured_on": {"device": "gpu", "threads_per_rank": 0}, "memory":)"));
+  EXPECT_TRUE(has_fault(faults, "$.kinds[0].measured_on.device")) << all(faults);
+  EXPECT_TRUE(has_fault(faults, "$.kinds[0].measured_on.threads_per_rank")) << all(faults);
+}
+
 // A second way from a to b, and the route that takes it one way only.
 const std::string kRouted = R"("duplex": true}, {"name": "far", "from": "a", "to": "b", "bandwidth": "1 GB/s"}],
   "routes": [{"from": "a", "to": "b", "links": ["far"]}]})";

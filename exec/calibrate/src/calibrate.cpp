@@ -35,6 +35,9 @@ class Calibration {
     samples_.name = fmt::format("{} x {}", world.size(), device_kind_name(job.hardware));
     samples_.device_kind = device_kind_name(job.hardware);
     samples_.nodes = machines_of(world);
+    samples_.measured_on = {
+        .hardware = job.hardware == Hardware::Cuda ? MeasuredOn::Hardware::Cuda : MeasuredOn::Hardware::Cpu,
+        .threads_per_rank = job.threads_per_rank};
     for (std::size_t d = 0; d < samples_.nodes.size(); ++d) samples_.devices.push_back(device_name(job.hardware, d));
     samples_.memory = device_memory(job.hardware, world);
     samples_.base_memory = std::min(base_memory_, samples_.memory / 2);

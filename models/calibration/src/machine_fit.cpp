@@ -52,6 +52,7 @@ class MachineFitter {
     kind_.memory = samples.memory;
     kind_.base_memory = samples.base_memory;
     kind_.is_calibrated = true;
+    kind_.measured_on = samples.measured_on;
     kind_.source = samples.source;
   }
 

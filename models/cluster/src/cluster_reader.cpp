@@ -18,6 +18,7 @@ namespace {
 constexpr json::IntegerRange kNode{0, std::numeric_limits<int>::max()};
 constexpr json::IntegerRange kSwitchNode{-1, std::numeric_limits<int>::max()};
 constexpr json::IntegerRange kLanes{1, 1024};
+constexpr json::IntegerRange kThreads{1, 1024};
 
 /// Reads the parts of one file in order; faults go to the list, and what is faulty gets a harmless value.
 class ClusterReader {
@@ -93,6 +94,8 @@ class ClusterReader {
     if (const json::Value* efficiency = object.optional("efficiency"))
       read_efficiencies(*efficiency, place.key("efficiency"), kind);
     kind.is_calibrated = object.boolean_or("is_calibrated", false);
+    if (const json::Value* measured_on = object.optional("measured_on"))
+      kind.measured_on = read_measured_on(*measured_on, place.key("measured_on"));
     kind.source = object.text_or("source", "");
     object.finish();
     description_.kinds.push_back(std::move(kind));
@@ -118,6 +121,15 @@ class ClusterReader {
       object.finish();
     }
     classes.finish();
+  }
+
+  MeasuredOn read_measured_on(const json::Value& value, const json::Place& place) {
+    json::ObjectReader object(value, place, faults_);
+    MeasuredOn result;
+    result.hardware = static_cast<MeasuredOn::Hardware>(object.choice("device", {"cpu", "cuda"}));
+    result.threads_per_rank = object.integer_or("threads_per_rank", 1, kThreads);
+    object.finish();
+    return result;
   }
 
   void read_device(const json::Value& value, const json::Place& place) {

@@ -42,6 +42,9 @@ json::Value to_json(const DeviceKind& kind) {
                      {"is_calibrated", kind.is_calibrated},
                      {"source", kind.source}};
   add_overheads(kind, object);
+  if (kind.measured_on)
+    object["measured_on"] = {{"device", kind.measured_on->hardware == MeasuredOn::Hardware::Cuda ? "cuda" : "cpu"},
+                             {"threads_per_rank", kind.measured_on->threads_per_rank}};
   return object;
 }
 

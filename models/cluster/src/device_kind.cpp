@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/cluster/device_kind.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 namespace gabra {
+
+std::string to_text(const MeasuredOn& measured_on) {
+  return fmt::format("{}, {} {} a rank", measured_on.hardware == MeasuredOn::Hardware::Cuda ? "cuda" : "cpu",
+                     measured_on.threads_per_rank, measured_on.threads_per_rank == 1 ? "thread" : "threads");
+}
 
 Seconds roofline(const DeviceKind& kind, Precision precision, ComputeClass compute_class, Flops flops, double bytes,
                  double rows) {

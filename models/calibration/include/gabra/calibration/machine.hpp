@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gabra/calibration/fits.hpp"
+#include "gabra/cluster/device_kind.hpp"
 #include "gabra/network/network.hpp"
 #include "gabra/network/profile.hpp"
 #include "gabra/plan/problem.hpp"
@@ -47,6 +48,7 @@ struct MachineSamples {
   std::string device_kind;  ///< name of the kind
   std::vector<std::string> devices;
   std::vector<int> nodes;  ///< by device
+  std::optional<MeasuredOn> measured_on;
   Bytes memory, base_memory;
   TrainingSettings training;  ///< precision and optimizer
   std::shared_ptr<const Network> network;

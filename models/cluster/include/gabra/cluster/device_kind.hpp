@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace gabra {
@@ -22,6 +23,16 @@ enum class LaunchAhead : std::uint8_t {
   Pass,   ///< over the whole forward or backward of a stage
   Layer,  ///< within a layer: the runtime waits between layers, or does as much host work in each
 };
+
+/// What the ranks computed with that measured a kind of device: as --device and --threads-per-rank say it.
+struct MeasuredOn {
+  enum class Hardware : std::uint8_t { Cpu, Cuda };
+  Hardware hardware = Hardware::Cpu;
+  std::int64_t threads_per_rank = 1;
+  bool operator==(const MeasuredOn&) const = default;
+};
+/// "cpu, 2 threads a rank".
+[[nodiscard]] std::string to_text(const MeasuredOn& measured_on);
 
 /// A kind of device. Everything here is stated in the cluster's file with its source or fit.
 struct DeviceKind {
@@ -44,7 +55,8 @@ struct DeviceKind {
   BytesPerSecond update_bandwidth{0.0};  ///< at which an update moves parameters; 0: by the roofline
   std::array<Efficiency, kComputeClassCount> efficiency{};
   bool is_calibrated = false;  ///< whether the figures were fitted on such a device, not taken from data sheets
-  std::string source;          ///< where the figures come from
+  std::optional<MeasuredOn> measured_on{};  ///< none: not fitted on ranks of gabra
+  std::string source;                       ///< where the figures come from
 };
 
 /// Seconds of `flops` operations and `bytes` of memory traffic in one class of arithmetic, `rows` independent rows:
