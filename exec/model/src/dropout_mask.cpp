@@ -3,6 +3,7 @@
 
 #include "gabra/core/hasher.hpp"
 #include "gabra/core/rng.hpp"
+#include "gabra/exec/to_device.hpp"
 
 #include <ATen/ATen.h>
 
@@ -65,7 +66,7 @@ at::Tensor dropout_mask_by_operations(const DropoutKey& key, c10::IntArrayRef si
     starts.mutable_data_ptr<std::int64_t>()[sample] = as_signed(start_of(key, sample));
   const auto kind = at::TensorOptions().device(device).dtype(at::kLong);
   const at::Tensor steps = at::arange(1, c10::multiply_integers(sizes) / sizes[0] + 1, kind).mul_(as_signed(kGolden));
-  at::Tensor value = steps.unsqueeze(0).add(starts.to(device));
+  at::Tensor value = steps.unsqueeze(0).add(to_device(starts, device));
   value.bitwise_xor_(shifted(value, 30)).mul_(as_signed(kFirst));
   value.bitwise_xor_(shifted(value, 27)).mul_(as_signed(kSecond));
   value.bitwise_xor_(shifted(value, 31));

@@ -9,10 +9,10 @@ LossResult cross_entropy(const at::Tensor& output, std::int64_t classes, const a
                          const at::Tensor& class_weights, double scale) {
   const c10::ScalarType type = output.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   at::Tensor logarithms = at::log_softmax(output, classes, type);
-  const at::Tensor index = target.to(output.device()).unsqueeze(classes);
+  const at::Tensor index = target.unsqueeze(classes);
   const double share = scale / static_cast<double>(target.numel());
   at::Tensor weights = class_weights.defined()
-                           ? class_weights.to(logarithms.options()).index_select(0, index.flatten()).view(index.sizes())
+                           ? class_weights.to(type).index_select(0, index.flatten()).view(index.sizes())
                            : at::ones(index.sizes(), logarithms.options());
   weights.mul_(share);
   const at::Tensor loss = logarithms.gather(classes, index).mul_(weights).sum().neg_();

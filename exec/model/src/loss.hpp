@@ -11,7 +11,7 @@ struct LossResult {
 };
 
 /// Cross entropy of `output` over its dimension `classes`: the mean over all positions of class_weights[target] x
-/// -log softmax(output)[target], times `scale`. `class_weights` may be undefined: all ones.
+/// -log softmax(output)[target], times `scale`. `class_weights` may be undefined: all ones. All on one device.
 [[nodiscard]] LossResult cross_entropy(const at::Tensor& output, std::int64_t classes, const at::Tensor& target,
                                        const at::Tensor& class_weights, double scale);
 

@@ -89,6 +89,7 @@ class CudaDevice final : public Device {
   [[nodiscard]] c10::Device torch_device() const override {
     return {c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(place_.index)};
   }
+  [[nodiscard]] bool enqueues_transfers() const override { return true; }
   void submit(Work work) override;
   void finish() override;
   [[nodiscard]] std::vector<Timeline::Span> spans() const override { return spans_.all(); }

@@ -2,9 +2,11 @@
 #include "gabra/exec/interpreter.hpp"
 
 #include "gabra/core/check.hpp"
+#include "gabra/exec/to_device.hpp"
 #include "rank_routes.hpp"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
@@ -24,6 +26,8 @@ at::Tensor use_here(at::Tensor tensor) {
   return tensor;
 }
 
+bool has_other_holder(const at::Tensor& tensor) { return tensor.use_count() > 1 || tensor.storage().use_count() > 1; }
+
 }  // namespace
 
 struct Interpreter::Impl {
@@ -33,7 +37,6 @@ struct Interpreter::Impl {
   void submit(InstructionId id);
   void compute(InstructionId id);
   void load(InstructionId id);
-  [[nodiscard]] at::Tensor on_device(at::Tensor host) const;
   void forward(const Instruction& one, const ComputeRoutes& routes);
   void hand_out(const Instruction& one, const ComputeRoutes& routes);
   void loss(const Instruction& one);
@@ -84,6 +87,7 @@ Interpreter::Impl::Impl(const Program& program_, Parts parts_)
       routes(program_, *parts.network, program_.devices.at(static_cast<std::size_t>(parts.communicator.rank()))),
       slots(program_.instructions.size()),
       loaded(program_.instructions.size()) {
+  if (parts.class_weights.defined()) parts.class_weights = to_device(parts.class_weights, parts.model.device);
   for (std::size_t s = 0; s < program.stages.size(); ++s) {
     const StageOutline& outline = program.stages[s];
     if (std::find(outline.devices.begin(), outline.devices.end(), routes.device()) == outline.devices.end()) continue;
@@ -147,16 +151,9 @@ void Interpreter::Impl::load(InstructionId id) {
   for (at::Tensor& input : inputs) {
     if (!input.defined()) continue;
     const auto type = input.is_floating_point() ? parts.model.dtype : input.scalar_type();
-    input = on_device(std::move(input)).to(type);
+    input = to_device(std::move(input), parts.model.device).to(type);
   }
   loaded[id.index()] = std::move(inputs);
-}
-
-/// From pinned memory, so that the host does not wait for the copy.
-at::Tensor Interpreter::Impl::on_device(at::Tensor host) const {
-  if (parts.model.device.is_cpu() || !host.is_cpu()) return host;
-  constexpr bool kAsynchronous = true;
-  return (host.is_pinned() ? host : host.pin_memory()).to(parts.model.device, host.scalar_type(), kAsynchronous);
 }
 
 void Interpreter::Impl::forward(const Instruction& one, const ComputeRoutes& linked) {
@@ -196,9 +193,10 @@ void Interpreter::Impl::hand_out(const Instruction& one, const ComputeRoutes& li
 }
 
 void Interpreter::Impl::loss(const Instruction& one) {
-  const at::Tensor target = parts.batches.target(update_options.step - 1, one.micro_batch);
+  const at::Tensor target =
+      to_device(parts.batches.target(update_options.step - 1, one.micro_batch), parts.model.device);
   const double scale = 1.0 / static_cast<double>(program.micro_batches);
-  losses.push_back(module_of(one).loss(one.micro_batch, target.to(parts.model.device), parts.class_weights, scale));
+  losses.push_back(module_of(one).loss(one.micro_batch, target, parts.class_weights, scale));
 }
 
 void Interpreter::Impl::backward(const Instruction& one, const ComputeRoutes& linked) {
@@ -226,8 +224,11 @@ void Interpreter::Impl::hand_back(const Instruction& one, const ComputeRoutes& l
   StageModule& module = module_of(one);
   const std::int32_t m = one.micro_batch;
   for (const InstructionId send : linked.sends) {
-    slots[send.index()] = module.take_input_gradient(m, at(send).tensor).contiguous();
-    check_bytes(at(send), slots[send.index()]);
+    at::Tensor gradient = module.take_input_gradient(m, at(send).tensor).contiguous();
+    // An addition gives all its inputs one gradient, and a backward may write over what it alone holds.
+    if (parts.device.enqueues_transfers() && has_other_holder(gradient)) gradient = gradient.clone();
+    check_bytes(at(send), gradient);
+    slots[send.index()] = std::move(gradient);
   }
   for (const StageEdge& edge : routes.incoming(one.stage))
     if (edge.needs_gradient && routes.runs(edge.from, m) && routes.covers(one.stage, one.segment, edge.first_reader))
@@ -287,7 +288,11 @@ void Interpreter::Impl::check_bytes(const Instruction& one, const at::Tensor& te
 
 StepResult Interpreter::Impl::result() const {
   StepResult step;
-  for (const at::Tensor& loss : losses) step.loss += loss.item<double>();
+  if (!losses.empty()) {
+    // All in one transfer, for each takes a GPU as long as many small kernels.
+    const at::Tensor all = at::stack(losses).to(at::kCPU, at::kDouble);
+    for (std::int64_t i = 0; i < all.numel(); ++i) step.loss += all.const_data_ptr<double>()[i];
+  }
   if (norm.defined()) step.gradient_norm = norm.item<double>();
   step.spans = parts.device.spans();
   return step;

@@ -40,6 +40,9 @@ class Device {
   virtual ~Device() = default;
 
   [[nodiscard]] virtual c10::Device torch_device() const = 0;
+  /// Whether submit() enqueues transfers and lets go of their tensors before they are done. Who else holds the memory
+  /// of such a tensor may then take it for its own, so what is sent and may be written to must have no other holder.
+  [[nodiscard]] virtual bool enqueues_transfers() const { return false; }
   virtual void submit(Work work) = 0;
   /// Runs or waits for everything submitted. Throws DeviceError (also for a transfer that made no progress within the
   /// time limit: names the instruction, the peer, and how long it waited) and whatever a work threw.
