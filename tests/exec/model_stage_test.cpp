@@ -7,7 +7,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace gabra::exec {
@@ -104,6 +106,22 @@ TEST(Stage, StartsAlikeInEveryPlanAndPrecision) {
     EXPECT_TRUE(found.at(entry.name).equal(expected.at(entry.name).to(at::kFloat))) << entry.name;
   }
   EXPECT_EQ(expected.size(), model_state(network).size());
+}
+
+/// GPUs have slower kernels for weights that are not at a multiple of 16 bytes; attention's gamma has one element.
+TEST(Stage, ParametersBeginAtMultiplesOfTheirAlignment) {
+  for (const char* const name : {"3d-resattnet-18:width=8,input=1x32x32x32", "unet-3d:width=4,input=1x16x16x16"})
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const Network network = make_zoo_network(name);
+      StageChain chain(network, {}, {.dtype = dtype});
+      for (const NamedTensor& parameter : chain.modules()[0]->parameters()) {
+        const std::int64_t count = parameter.tensor.numel();
+        const auto bytes =
+            static_cast<std::uintptr_t>(std::min<std::int64_t>(count & -count, 64)) * parameter.tensor.element_size();
+        const auto address = reinterpret_cast<std::uintptr_t>(parameter.tensor.const_data_ptr());
+        EXPECT_EQ(address % std::min<std::uintptr_t>(bytes, 64), 0U) << name << " " << parameter.name;
+      }
+    }
 }
 
 TEST(Stage, PassesOnNaN) {

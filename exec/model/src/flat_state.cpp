@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "flat_state.hpp"
 
-#include "cpu_kernels.hpp"
 #include "state.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,9 +11,6 @@
 
 namespace gabra::exec {
 namespace {
-
-/// Elements that are widened to float32 at a time: what bfloat16's update and the norm need besides the state.
-constexpr std::int64_t kChunk = std::int64_t{1} << 20;
 
 c10::ScalarType wide_type(c10::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
@@ -25,40 +20,13 @@ bool lies_in(const UnitRange& range, const Network& network, std::size_t layer) 
          layer < units[static_cast<std::size_t>(range.end) - 1].end.index();
 }
 
-void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, const at::Tensor& weights,
-                      const at::Tensor& gradients, const at::Tensor& first, const at::Tensor& second) {
-  if (optimizer == Optimizer::SgdMomentum) {
-    // The buffer starts at zero, so that PyTorch's special first step (buffer = gradient) is the general one.
-    at::_fused_sgd_({weights}, {gradients}, {first}, options.weight_decay, options.momentum, options.learning_rate,
-                    /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
-  } else {
-    const at::Tensor steps = at::full({}, static_cast<double>(options.step), weights.options().dtype(at::kFloat));
-    at::_fused_adamw_({weights}, {gradients}, {first}, {second}, {}, {steps}, options.learning_rate, options.beta1,
-                      options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false);
-  }
-}
-
-template <class T>
-void step_on_cpu(Optimizer optimizer, const UpdateOptions& options, const at::Tensor& weights,
-                 const at::Tensor& gradients, const at::Tensor& first, const at::Tensor& second) {
-  const auto count = static_cast<double>(options.step);
-  const cpu::SgdRule sgd{options.learning_rate, options.momentum, options.weight_decay};
-  const cpu::AdamWRule adamw{options.learning_rate,
-                             options.beta1,
-                             options.beta2,
-                             options.epsilon,
-                             options.weight_decay,
-                             1.0 - std::pow(options.beta1, count),
-                             1.0 - std::pow(options.beta2, count)};
-  at::parallel_for(0, weights.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
-    T* const weight = weights.mutable_data_ptr<T>() + begin;
-    const T* const gradient = gradients.const_data_ptr<T>() + begin;
-    T* const mean = first.mutable_data_ptr<T>() + begin;
-    if (optimizer == Optimizer::SgdMomentum)
-      cpu::sgd_step(weight, gradient, mean, end - begin, sgd);
-    else
-      cpu::adamw_step(weight, gradient, {mean, second.mutable_data_ptr<T>() + begin}, end - begin, adamw);
-  });
+/// The power of two, at most 64, that divides the number of elements. Parameters lie in the order of falling ones, so
+/// that each begins at a multiple of its own: cuDNN and cuBLAS have slower kernels for weights that are not at a
+/// multiple of 16 bytes, and attention's gamma, one element, would put all that follow it there.
+std::int64_t alignment_of(const StateRule& rule) {
+  constexpr std::int64_t kMost = 64;
+  const std::int64_t count = element_count(rule.entry);
+  return std::min(kMost, count & -count);
 }
 
 }  // namespace
@@ -102,18 +70,22 @@ FlatState::FlatState(const Network& network, const StageOutline& outline, Optimi
 }
 
 void FlatState::allocate_bucket(std::size_t bucket, const Network& network, const ModelOptions& options) {
-  std::vector<std::pair<std::size_t, StateRule>> rules;
-  std::int64_t total = 0;
+  std::vector<std::pair<std::size_t, StateRule>> rules;  // by index of the parameter
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     if (!lies_in(ranges_[bucket], network, first_layer_ + i)) continue;
     std::size_t next = layers_[i].first;
     for (StateRule& rule : state_of(network, LayerId(first_layer_ + i))) {
       if (!rule.entry.is_parameter) continue;
       bucket_of_[next] = bucket;
-      offsets_[next] = total;
-      total += element_count(rule.entry);
       rules.emplace_back(next++, std::move(rule));
     }
+  }
+  std::stable_sort(rules.begin(), rules.end(),
+                   [](const auto& a, const auto& b) { return alignment_of(a.second) > alignment_of(b.second); });
+  std::int64_t total = 0;
+  for (const auto& [index, rule] : rules) {
+    offsets_[index] = total;
+    total += element_count(rule.entry);
   }
   const auto kind = at::TensorOptions().device(options.device);
   Bucket& flat = buckets_[bucket];
@@ -178,11 +150,9 @@ void FlatState::settle_gradients() {
 
 at::Tensor FlatState::squared_gradient_norm() {
   settle_gradients();
-  at::Tensor sum = at::zeros({}, buckets_[0].gradients.options().dtype(at::kDouble));
-  for (const Bucket& bucket : buckets_)
-    for (const at::Tensor& part : bucket.gradients.split(kChunk))
-      if (part.numel() > 0) sum.add_(part.to(at::kDouble).square().sum());
-  return sum;
+  std::vector<at::Tensor> gradients;
+  for (const Bucket& bucket : buckets_) gradients.push_back(bucket.gradients);
+  return gradients[0].is_cpu() ? squared_norm_on_cpu(gradients) : squared_norm_by_libtorch(gradients);
 }
 
 void FlatState::scale_gradients(const at::Tensor& factor) {
@@ -205,8 +175,11 @@ void FlatState::set_micro_batches(std::int64_t micro_batches) {
 
 void FlatState::update(const UpdateOptions& options) {
   settle_gradients();
-  for (Bucket& bucket : buckets_)
-    if (bucket.weights.numel() > 0) update_bucket(bucket, options);
+  const std::vector<FlatStep> steps = flat_steps();
+  if (buckets_[0].weights.is_cpu())
+    for (const FlatStep& step : steps) step_on_cpu(optimizer_, options, step);
+  else
+    step_by_libtorch(optimizer_, options, steps);
   for (Parameter& parameter : parameters_) parameter.has_gradient = false;
   if (!running_.defined()) return;
   running_.mul_(decay_).add_(pending_);
@@ -223,26 +196,15 @@ void FlatState::forget_step() {
   if (pending_.defined()) pending_.zero_();
 }
 
-void FlatState::update_bucket(Bucket& bucket, const UpdateOptions& options) const {
-  const auto step = [&](const at::Tensor& weights, const at::Tensor& gradients, const at::Tensor& first,
-                        const at::Tensor& second) {
-    if (!weights.is_cpu())
-      step_by_libtorch(optimizer_, options, weights, gradients, first, second);
-    else if (weights.scalar_type() == at::kFloat)
-      step_on_cpu<float>(optimizer_, options, weights, gradients, first, second);
-    else
-      step_on_cpu<double>(optimizer_, options, weights, gradients, first, second);
-  };
-  const at::Tensor& first = bucket.state[0];
-  const at::Tensor& second = bucket.state[optimizer_ == Optimizer::SgdMomentum ? 0 : 1];
-  if (!has_master_) return step(bucket.weights, bucket.gradients, first, second);
-  const at::Tensor& master = bucket.state.back();
-  for (std::int64_t at = 0; at < master.numel(); at += kChunk) {
-    const std::int64_t count = std::min(kChunk, master.numel() - at);
-    const at::Tensor gradients = bucket.gradients.narrow(0, at, count).to(at::kFloat);
-    step(master.narrow(0, at, count), gradients, first.narrow(0, at, count), second.narrow(0, at, count));
-    bucket.weights.narrow(0, at, count).copy_(master.narrow(0, at, count));
+std::vector<FlatStep> FlatState::flat_steps() const {
+  std::vector<FlatStep> steps;
+  for (const Bucket& bucket : buckets_) {
+    if (bucket.weights.numel() == 0) continue;
+    steps.push_back({bucket.weights, bucket.gradients, bucket.state[0], {}, {}});
+    if (optimizer_ == Optimizer::AdamW) steps.back().second = bucket.state[1];
+    if (has_master_) steps.back().master = bucket.state.back();
   }
+  return steps;
 }
 
 std::vector<NamedTensor> FlatState::parameters() {

@@ -6,6 +6,7 @@
 #include "gabra/network/network.hpp"
 #include "gabra/plan/problem.hpp"
 #include "gabra/plan/program.hpp"
+#include "optimizer_step.hpp"
 
 #include <ATen/core/Tensor.h>
 
@@ -38,7 +39,8 @@ struct BatchStatistics {
 };
 
 /// Everything of a stage that lasts: weights, gradients and optimizer state, one flat tensor each for a bucket, and the
-/// running statistics. Layers in the order of the network, buckets in the order of the outline.
+/// running statistics. Layers in the order of the network, buckets in the order of the outline, parameters in a bucket
+/// by alignment.
 class FlatState {
  public:
   FlatState(const Network& network, const StageOutline& outline, Optimizer optimizer, const ModelOptions& options);
@@ -78,7 +80,7 @@ class FlatState {
   void settle_gradients();
   void allocate_bucket(std::size_t bucket, const Network& network, const ModelOptions& options);
   void allocate_statistics(const Network& network, const ModelOptions& options);
-  void update_bucket(Bucket& bucket, const UpdateOptions& options) const;
+  [[nodiscard]] std::vector<FlatStep> flat_steps() const;
 
   Optimizer optimizer_;
   bool has_master_ = false;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "optimizer_step.hpp"
+
+#include "cpu_kernels.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace gabra::exec {
+namespace {
+
+/// Elements that are widened at a time, by bfloat16's update and the norm: a core's cache holds them; for a GPU fewer
+/// launches matter.
+constexpr std::int64_t kCpuChunk = std::int64_t{1} << 20;
+constexpr std::int64_t kGpuChunk = std::int64_t{1} << 24;
+
+FlatStep part_of(const FlatStep& step, std::int64_t at, std::int64_t count) {
+  const auto part = [&](const at::Tensor& whole) {
+    return whole.defined() ? whole.narrow(0, at, count) : at::Tensor();
+  };
+  return {part(step.weights), part(step.gradients), part(step.first), part(step.second), part(step.master)};
+}
+
+/// Steps of the master weights, `chunk` elements at a time, by `take`, which gets gradients as wide as they are; the
+/// weights are rounded from them.
+template <class Take>
+void step_master(const FlatStep& step, std::int64_t chunk, const Take& take) {
+  for (std::int64_t at = 0; at < step.master.numel(); at += chunk) {
+    const FlatStep part = part_of(step, at, std::min(chunk, step.master.numel() - at));
+    take(FlatStep{part.master, part.gradients.to(part.master.scalar_type()), part.first, part.second, {}});
+    part.weights.copy_(part.master);
+  }
+}
+
+template <class T>
+void step_whole_on_cpu(Optimizer optimizer, const UpdateOptions& options, const FlatStep& step) {
+  const auto count = static_cast<double>(options.step);
+  const cpu::SgdRule sgd{options.learning_rate, options.momentum, options.weight_decay};
+  const cpu::AdamWRule adamw{options.learning_rate,
+                             options.beta1,
+                             options.beta2,
+                             options.epsilon,
+                             options.weight_decay,
+                             1.0 - std::pow(options.beta1, count),
+                             1.0 - std::pow(options.beta2, count)};
+  at::parallel_for(0, step.weights.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+    T* const weight = step.weights.mutable_data_ptr<T>() + begin;
+    const T* const gradient = step.gradients.const_data_ptr<T>() + begin;
+    T* const mean = step.first.mutable_data_ptr<T>() + begin;
+    if (optimizer == Optimizer::SgdMomentum)
+      cpu::sgd_step(weight, gradient, mean, end - begin, sgd);
+    else
+      cpu::adamw_step(weight, gradient, {mean, step.second.mutable_data_ptr<T>() + begin}, end - begin, adamw);
+  });
+}
+
+void fused_step(Optimizer optimizer, const UpdateOptions& options, std::span<const FlatStep> steps) {
+  std::vector<at::Tensor> weights, gradients, first, second, counts;
+  for (const FlatStep& step : steps) {
+    weights.push_back(step.weights);
+    gradients.push_back(step.gradients);
+    first.push_back(step.first);
+    second.push_back(step.second);
+  }
+  if (optimizer == Optimizer::SgdMomentum) {
+    // The buffer starts at zero, so that PyTorch's special first step (buffer = gradient) is the general one.
+    at::_fused_sgd_(weights, gradients, first, options.weight_decay, options.momentum, options.learning_rate,
+                    /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
+    return;
+  }
+  counts.assign(weights.size(),
+                at::full({}, static_cast<double>(options.step), weights[0].options().dtype(at::kFloat)));
+  at::_fused_adamw_(weights, gradients, first, second, {}, counts, options.learning_rate, options.beta1, options.beta2,
+                    options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+}
+
+}  // namespace
+
+void step_on_cpu(Optimizer optimizer, const UpdateOptions& options, const FlatStep& step) {
+  if (step.master.defined())
+    step_master(step, kCpuChunk, [&](const FlatStep& wide) { step_whole_on_cpu<float>(optimizer, options, wide); });
+  else if (step.weights.scalar_type() == at::kFloat)
+    step_whole_on_cpu<float>(optimizer, options, step);
+  else
+    step_whole_on_cpu<double>(optimizer, options, step);
+}
+
+void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, std::span<const FlatStep> steps) {
+  std::vector<FlatStep> whole;
+  for (const FlatStep& step : steps) {
+    if (!step.master.defined())
+      whole.push_back(step);
+    else
+      step_master(step, kGpuChunk, [&](const FlatStep& wide) { fused_step(optimizer, options, {&wide, 1}); });
+  }
+  if (!whole.empty()) fused_step(optimizer, options, whole);
+}
+
+at::Tensor squared_norm_on_cpu(std::span<const at::Tensor> tensors) {
+  at::Tensor sum = at::zeros({}, at::kDouble);
+  for (const at::Tensor& tensor : tensors)
+    for (const at::Tensor& part : tensor.split(kCpuChunk))
+      if (part.numel() > 0) sum.add_(part.to(at::kDouble).square().sum());
+  return sum;
+}
+
+at::Tensor squared_norm_by_libtorch(std::span<const at::Tensor> tensors) {
+  std::vector<at::Tensor> filled;
+  for (const at::Tensor& tensor : tensors)
+    if (tensor.numel() > 0) filled.push_back(tensor);
+  if (filled.empty()) return at::zeros({}, tensors[0].options().dtype(at::kDouble));
+  return at::stack(at::_foreach_norm(filled, 2, at::kDouble)).square_().sum();
+}
+
+}  // namespace gabra::exec
