@@ -21,7 +21,9 @@ namespace {
 
 constexpr std::int64_t kFirstSteps = 3;  // of a plan in the first round
 constexpr std::int64_t kMostSteps = 20;
-constexpr double kShareOfMessages = 0.15;  // of the time limit
+constexpr std::int64_t kMostOfSteps = 3;       // as many steps are taken at most while others disturb the machine
+constexpr std::size_t kFewestUndisturbed = 4;  // of a plan; with fewer, the least disturbed steps count too
+constexpr double kShareOfMessages = 0.15;      // of the time limit
 
 class Calibration {
  public:
@@ -86,8 +88,12 @@ class Calibration {
   }
 
   void measure(const CalibrationPlan& plan, std::int64_t steps, CalibrationRun& run) {
-    const MeasureOptions options{
-        .warm_up = 1, .steps = steps, .step_limit = job_.timeout, .seed = job_.seed, .keeps_timelines = true};
+    const MeasureOptions options{.warm_up = 1,
+                                 .steps = steps,
+                                 .most_steps = kMostOfSteps * steps,
+                                 .step_limit = job_.timeout,
+                                 .seed = job_.seed,
+                                 .keeps_timelines = true};
     auto result = measurer_.measure(plan.problem, plan.plan, options);
     if (const auto* reason = std::get_if<Infeasible>(&result))
       throw_input_error("--network", "a calibration plan that cannot run: " + reason->message,
@@ -100,6 +106,7 @@ class Calibration {
     for (std::size_t i = 0; i < measured->timelines.size(); ++i) {
       run.outside.push_back(measured->steps[i] - measured->timelines[i].end);
       run.timelines.push_back(std::move(measured->timelines[i]));
+      run.slowness.push_back(i < measured->slowness.size() ? measured->slowness[i] : 1.0);
       step_seconds_ = std::max(step_seconds_, measured->steps[i].value());
     }
   }
@@ -121,7 +128,8 @@ class Calibration {
     for (const CalibrationRun& run : runs_) {
       if (run.role != CalibrationRole::WholeTogether && run.role != CalibrationRole::WholeAlone) continue;
       std::vector<double> steps;
-      for (const Timeline& timeline : run.timelines) steps.push_back(timeline.end.value());
+      for (const std::size_t i : undisturbed_steps(run.slowness, kFewestUndisturbed))
+        steps.push_back(run.timelines[i].end.value());
       widest = std::max(widest, median_uncertainty(std::move(steps)));
     }
     return widest;
@@ -143,15 +151,35 @@ class Calibration {
     return world_.max(done) > 0.0;
   }
 
+  /// Leaves out the steps beside which somebody else used the machine.
+  static void leave_out_disturbed(CalibrationRun& run) {
+    std::vector<Timeline> timelines;
+    std::vector<Seconds> outside;
+    for (const std::size_t i : undisturbed_steps(run.slowness, kFewestUndisturbed)) {
+      timelines.push_back(std::move(run.timelines[i]));
+      outside.push_back(run.outside[i]);
+    }
+    run.timelines = std::move(timelines);
+    run.outside = std::move(outside);
+    run.slowness.assign(run.timelines.size(), 1.0);
+  }
+
   std::string finish() {
+    std::size_t all_steps = 0, steps = 0;
+    for (CalibrationRun& run : runs_) {
+      all_steps += run.timelines.size();
+      leave_out_disturbed(run);
+      steps += run.timelines.size();
+    }
     const double reached = uncertainty();
-    std::size_t steps = 0;
-    for (const CalibrationRun& run : runs_) steps += run.timelines.size();
     samples_.runs = std::move(runs_);
     samples_.source =
         fmt::format("gabra calibrate with {} on {} rank{}, {} thread{} each", job_.network->name(), world_.size(),
                     world_.size() == 1 ? "" : "s", job_.threads_per_rank, job_.threads_per_rank == 1 ? "" : "s");
     MachineFit fit = fit_machine(samples_);
+    fit.notes.insert(
+        fit.notes.begin(),
+        fmt::format("{} of {} steps count: the others ran while somebody else used the machine", steps, all_steps));
     if (reached > job_.confidence)
       fit.warnings.push_back(
           fmt::format("time was up before the medians of whole steps were known to {:.1f} %: they are to {:.1f} %",

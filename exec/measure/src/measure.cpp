@@ -59,6 +59,15 @@ std::vector<int> ranks_of(const Problem& problem, const Program& program, const 
   return ranks;
 }
 
+/// The undisturbed ones, or the least disturbed half; all where nobody looked.
+std::vector<Seconds> steps_to_use(const RankRecord& record) {
+  if (record.slowness.empty()) return record.steps;
+  std::vector<Seconds> steps;
+  for (const std::size_t i : undisturbed_steps(record.slowness, (record.steps.size() + 1) / 2))
+    steps.push_back(record.steps[i]);
+  return steps;
+}
+
 std::size_t nearest(const std::vector<Seconds>& steps, Seconds to) {
   std::size_t best = 0;
   for (std::size_t i = 1; i < steps.size(); ++i)
@@ -83,6 +92,7 @@ struct PlanMeasurer::Impl {
   MeasureDevices devices;
   Monitor* monitor;
   std::map<std::vector<int>, Group> groups;
+  LoadGauge gauge{};
 };
 
 PlanMeasurer::Impl::Group& PlanMeasurer::Impl::group_of(const std::vector<int>& ranks) {
@@ -100,7 +110,8 @@ Measurement PlanMeasurer::Impl::assemble(const Problem& problem, Program program
   for (const int rank : ranks) records.push_back(unpack(packed[static_cast<std::size_t>(rank)]));
   result.end = records.front().end;
   result.steps = records.front().steps;
-  result.median = median_of(result.steps);
+  result.slowness = records.front().slowness;
+  result.median = median_of(steps_to_use(records.front()));
   std::vector<std::vector<Timeline::Span>> spans;
   std::vector<double> offsets;
   std::vector<Bytes> peaks(problem.cluster->device_count());
@@ -122,7 +133,7 @@ Measurement PlanMeasurer::Impl::assemble(const Problem& problem, Program program
 }
 
 PlanMeasurer::PlanMeasurer(const MpiWorld& world, const MeasureDevices& devices, Monitor* monitor)
-    : impl_(new Impl{world, devices, monitor, {}}) {
+    : impl_(new Impl{world, devices, monitor, {}, {}}) {
   TensorMemory::install();
   at::set_num_threads(static_cast<int>(devices.threads_per_rank));
   bind_to_cores(world.local_rank(), devices.threads_per_rank);
@@ -143,9 +154,10 @@ std::variant<std::optional<Measurement>, Infeasible> PlanMeasurer::measure(const
   RankRecord record;
   std::vector<std::vector<Timeline::Span>> all_spans;
   if (group.world) {
-    const RankParts parts{impl_->devices.hardware, *group.world, *group.communicator, impl_->monitor};
+    const RankParts parts{impl_->devices.hardware, *group.world, *group.communicator, impl_->monitor,
+                          impl_->devices.hardware == Hardware::Cpu ? &impl_->gauge : nullptr};
     record = run_rank(problem, program, options, parts);
-    const Seconds median = median_of(record.steps);
+    const Seconds median = median_of(steps_to_use(record));
     if (options.keeps_timelines) all_spans = record.all_spans;
     record.keep_spans_of(nearest(record.steps, median));
   }

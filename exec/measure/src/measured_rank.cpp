@@ -11,12 +11,18 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 namespace gabra::exec {
 namespace {
 
 constexpr std::size_t kStepsToGiveUp = 2;
+constexpr double kUndisturbed = 1.3;  // a core of which another guest has a half takes 1.7 to 1.9 times as long
+
+std::int64_t count_undisturbed(const std::vector<double>& slowness) {
+  return std::count_if(slowness.begin(), slowness.end(), [](double one) { return one <= kUndisturbed; });
+}
 
 /// While it lives, the rank says that it waits for others.
 std::unique_ptr<Monitor::Waiting> waiting(Monitor* monitor, const std::string& what) {
@@ -72,8 +78,9 @@ class RankRun {
     }
     device_->set_recording(true);
     bool goes_on = true;
-    for (std::int64_t i = 0; goes_on && i < (record_.end == Measurement::End::OverLimit ? 1 : options_.steps); ++i)
-      goes_on = run_counted_step();
+    if (looks_for_disturbances()) gauge_before_ = parts_.gauge->slowness();
+    do goes_on = run_counted_step();
+    while (goes_on && !has_enough());
     record_.peak_memory = device_->peak_memory();
     return std::move(record_);
   }
@@ -96,12 +103,30 @@ class RankRun {
     return Seconds(agree(own_));
   }
 
+  [[nodiscard]] bool looks_for_disturbances() const {
+    return parts_.gauge != nullptr && options_.most_steps > options_.steps;
+  }
+
+  [[nodiscard]] bool has_enough() const {
+    const auto taken = static_cast<std::int64_t>(record_.steps.size());
+    if (!looks_for_disturbances()) return taken >= options_.steps;
+    return taken >= options_.most_steps || count_undisturbed(record_.slowness) >= options_.steps;
+  }
+
+  /// What slowed this rank before or after the step that has just ended, or the slowest of the others.
+  void gauge_step() {
+    const double after = parts_.gauge->slowness();
+    record_.slowness.push_back(agree(std::max(gauge_before_, after)));
+    gauge_before_ = after;
+  }
+
   /// Whether to go on; all ranks decide alike, for they know the same times.
   bool run_counted_step() {
     const Seconds seconds = run_step();
     record_.steps.push_back(seconds);
     record_.own_steps.emplace_back(own_);
     record_.all_spans.push_back(std::move(result_.spans));
+    if (looks_for_disturbances()) gauge_step();
     if (seconds > options_.step_limit) record_.end = Measurement::End::OverLimit;
     const bool is_worse = options_.give_up_above && record_.steps.size() >= kStepsToGiveUp &&
                           *std::min_element(record_.steps.begin(), record_.steps.end()) > *options_.give_up_above;
@@ -118,11 +143,21 @@ class RankRun {
   std::optional<Interpreter> interpreter_;
   std::int64_t step_ = 0;
   double own_ = 0.0;
+  double gauge_before_ = 0.0;
   StepResult result_;
   RankRecord record_;
 };
 
 }  // namespace
+
+std::vector<std::size_t> undisturbed_steps(const std::vector<double>& slowness, std::size_t fewest) {
+  std::vector<std::size_t> order(slowness.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return slowness[a] < slowness[b]; });
+  order.resize(std::min(order.size(), std::max(static_cast<std::size_t>(count_undisturbed(slowness)), fewest)));
+  std::sort(order.begin(), order.end());
+  return order;
+}
 
 RankRecord run_rank(const Problem& problem, const Program& program, const MeasureOptions& options,
                     const RankParts& parts) {
@@ -137,11 +172,13 @@ RankRecord run_rank(const Problem& problem, const Program& program, const Measur
 
 std::string pack(const RankRecord& record) {
   std::vector<double> numbers{static_cast<double>(record.end), static_cast<double>(record.peak_memory.value()),
-                              record.clock_offset, static_cast<double>(record.steps.size())};
+                              record.clock_offset, static_cast<double>(record.steps.size()),
+                              static_cast<double>(record.slowness.size())};
   for (std::size_t i = 0; i < record.steps.size(); ++i) {
     numbers.push_back(record.steps[i].value());
     numbers.push_back(record.own_steps[i].value());
   }
+  numbers.insert(numbers.end(), record.slowness.begin(), record.slowness.end());
   for (const Timeline::Span& span : record.spans) {
     numbers.push_back(span.begin.value());
     numbers.push_back(span.end.value());
@@ -159,11 +196,13 @@ RankRecord unpack(const std::string& bytes) {
   record.peak_memory = Bytes(static_cast<std::int64_t>(numbers.at(1)));
   record.clock_offset = numbers.at(2);
   const auto steps = static_cast<std::size_t>(numbers.at(3));
-  std::size_t at = 4;
+  const auto gauged = static_cast<std::size_t>(numbers.at(4));
+  std::size_t at = 5;
   for (std::size_t i = 0; i < steps; ++i, at += 2) {
     record.steps.emplace_back(numbers.at(at));
     record.own_steps.emplace_back(numbers.at(at + 1));
   }
+  for (std::size_t i = 0; i < gauged; ++i) record.slowness.push_back(numbers.at(at++));
   for (; at + 1 < numbers.size(); at += 2) record.spans.push_back({Seconds(numbers[at]), Seconds(numbers[at + 1])});
   return record;
 }

@@ -4,6 +4,7 @@
 #include "gabra/exec/communicator.hpp"
 #include "gabra/exec/measure.hpp"
 #include "gabra/exec/measured_timeline.hpp"
+#include "load_gauge.hpp"
 
 #include <cstddef>
 #include <string>
@@ -16,6 +17,7 @@ struct RankRecord {
   Measurement::End end = Measurement::End::Complete;
   std::vector<Seconds> steps;      ///< agreed: the slowest rank's
   std::vector<Seconds> own_steps;  ///< this rank's
+  std::vector<double> slowness;    ///< agreed: the most disturbed rank's; empty where nobody looked
   Bytes peak_memory;
   double clock_offset = 0.0;
   std::vector<Timeline::Span> spans;                   ///< of one step
@@ -33,6 +35,7 @@ struct RankParts {
   const MpiWorld& world;  ///< of the ranks that run the plan
   Communicator& communicator;
   Monitor* monitor = nullptr;
+  LoadGauge* gauge = nullptr;  ///< of this rank; null: disturbances are not looked for
 };
 
 /// This rank's part of the plan: model, warm-up, steps. Collective over the ranks of the plan.

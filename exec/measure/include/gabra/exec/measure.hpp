@@ -12,6 +12,7 @@
 #include "gabra/plan/report.hpp"
 #include "gabra/plan/timeline.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -31,6 +32,9 @@ struct MeasureDevices {
 struct MeasureOptions {
   std::int64_t warm_up = 2;  ///< steps that do not count, at least 1
   std::int64_t steps = 5;    ///< that count, at least 1
+  /// Above `steps`: disturbances are looked for (Measurement::slowness), and steps go on until so many were taken
+  /// without one, or until there are this many in all.
+  std::int64_t most_steps = 0;
   /// Clearly worse: once two steps have counted, and all that did took longer than this, the rest is left out.
   std::optional<Seconds> give_up_above{};
   /// A step (warm-up too) that takes longer is the last one; a transfer without progress for so long is a DeviceError.
@@ -57,7 +61,10 @@ struct Measurement {
   End end = End::Complete;
   Program program;             ///< what ran
   std::vector<Seconds> steps;  ///< that counted: the slowest device's time of each; at least one
-  Seconds median;              ///< of steps
+  /// Of each of `steps`, where that was asked for: how much longer a fixed piece of work took right before or after it
+  /// than it ever did, on the most disturbed rank; 1 is undisturbed. Who shares the machine slows it down in bursts.
+  std::vector<double> slowness;
+  Seconds median;  ///< of steps; of the undisturbed ones, where disturbances were looked for
   /// Of the step nearest to the median: what of the Program ran when, on rank 0's clock, from its first instruction.
   Timeline timeline;
   std::vector<Timeline> timelines;         ///< of all `steps`, where that was asked for
@@ -100,6 +107,10 @@ class PlanMeasurer {
                                                                                 const MeasureOptions& options,
                                                                                 const MeasureDevices& devices,
                                                                                 const MpiWorld& world);
+
+/// Indices of the steps to use, ascending: all that were not disturbed, and at least `fewest` (or all there are), the
+/// least disturbed. Chosen by the gauge alone, never by what the steps took.
+[[nodiscard]] std::vector<std::size_t> undisturbed_steps(const std::vector<double>& slowness, std::size_t fewest);
 
 /// The middle of an odd number, the mean of the middle two of an even one; 0 of none.
 [[nodiscard]] Seconds median_of(std::vector<Seconds> values);

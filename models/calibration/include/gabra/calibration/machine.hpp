@@ -40,6 +40,7 @@ struct CalibrationRun {
   Program program;
   std::vector<Timeline> timelines;
   std::vector<Seconds> outside;  ///< of each step: its time less its timeline
+  std::vector<double> slowness;  ///< of each step: of the machine beside it, 1 is undisturbed
 };
 
 /// What was measured on the ranks of a machine.
@@ -65,7 +66,7 @@ struct ModelQuality {
   std::string model;   ///< "all-reduce"
   std::string result;  ///< "launch 12 us, ..."
   FitQuality quality;
-  double poor_above = 0.1;  ///< median error from which on it is called poor
+  double poor_above = 0.1;  ///< the limit of is_poor()
 };
 
 struct MachineFit {
