@@ -9,6 +9,9 @@ namespace gabra::cli {
 
 /// Exit statuses of the command; a bug aborts.
 enum ExitStatus { kDone = 0, kBadInput = 2, kDeviceFailure = 3, kNoFeasiblePlan = 4 };
+/// Between gabra-exec and the `gabra` that started it, in place of kDeviceFailure: a failure that the same training
+/// would meet again (a loss that is no number, a full disk, too little memory). Users see kDeviceFailure.
+inline constexpr int kLastingFailure = 5;
 
 /// The commands that need the simulator. `gabra` starts the program gabra-sim for them, because loading SimGrid takes
 /// longer than everything that `gabra describe` does; gabra-sim runs them.

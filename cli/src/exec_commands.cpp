@@ -9,6 +9,7 @@
 #include "gabra/exec/predict.hpp"
 #include "gabra/exec/train.hpp"
 #include "gabra/exec/validate.hpp"
+#include "mpirun.hpp"
 #include "train_job.hpp"
 #include "validate_job.hpp"
 #include "version.hpp"
@@ -54,6 +55,9 @@ int leave_together(const exec::MpiWorld& world, int status, Say say) {
   return status;
 }
 
+/// Only the `gabra` that started this rank knows what that means.
+int lasting_failure() { return is_started_by_gabra() ? kLastingFailure : kDeviceFailure; }
+
 /// What LibTorch says is long; its first line is the message.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -73,19 +77,29 @@ int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
   } catch (const InputError& error) {
     status = leave_together(world, kBadInput, [&] { print_faults(error); });
   } catch (const exec::TrainingError& error) {
-    status = leave_together(world, kDeviceFailure, [&] { fmt::print(stderr, "gabra: {}\n", error.what()); });
-  } catch (const Error& error) {
+    status = leave_together(world, lasting_failure(), [&] { fmt::print(stderr, "gabra: {}\n", error.what()); });
+  } catch (const exec::DeviceMemoryError& error) {
+    fmt::print(stderr, "gabra-exec: {}: {}\n", name, error.what());
+    exec::MpiWorld::abort(lasting_failure());
+  } catch (const exec::DeviceError& error) {
     fmt::print(stderr, "gabra-exec: {}: {}\n", name, error.what());
     exec::MpiWorld::abort(kDeviceFailure);
+  } catch (const Error& error) {  // a full disk
+    fmt::print(stderr, "gabra-exec: {}: {}\n", name, error.what());
+    exec::MpiWorld::abort(lasting_failure());
   } catch (const std::exception& error) {  // LibTorch's, and a lack of memory
     fmt::print(stderr, "gabra-exec: {}: {}\n", name, first_line(error.what()));
-    exec::MpiWorld::abort(kDeviceFailure);
+    exec::MpiWorld::abort(lasting_failure());
   }
   return status;
 }
 
 int run_train_rank(const FlagSet& flags, char** arguments) {
   const exec::TrainJob job = read_train_job(flags);
+  if (const auto reason = infeasible_reason(job)) {
+    if (is_first_rank()) fmt::print(stderr, "gabra: {}\n", *reason);
+    return kNoFeasiblePlan;
+  }
   return run_rank(arguments, SIGTERM, job.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
     const std::string text = exec::train(job, world, monitor);
     if (!text.empty()) print_to_stdout(text);

@@ -2,7 +2,10 @@
 #include "application.hpp"
 #include "beside.hpp"
 #include "launch.hpp"
+#include "mpirun.hpp"
 #include "train_job.hpp"
+
+#include <string_view>
 
 namespace {
 
@@ -34,10 +37,20 @@ int start_executor(cli::ExecCommand command, const cli::FlagSet& flags, char** a
   cli::become_program_beside("gabra-exec", arguments);
 }
 
+/// Several of them are one command; others, such as a `gabra optimize` in every task of a job, each speak for
+/// themselves.
+bool is_later_rank_of_training(int argument_count, char** arguments) {
+  if (argument_count < 2 || !cli::is_rank_of_job() || cli::is_first_rank()) return false;
+  const std::string_view command = arguments[1];
+  return command == "train" || command == "calibrate";
+}
+
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-  return gabra::cli::run_application(
-      argument_count, arguments,
-      {.name = "gabra", .run_sim_command = &start_simulator, .run_exec_command = &start_executor});
+  return gabra::cli::run_application(argument_count, arguments,
+                                     {.name = "gabra",
+                                      .run_sim_command = &start_simulator,
+                                      .run_exec_command = &start_executor,
+                                      .prints_input_faults = !is_later_rank_of_training(argument_count, arguments)});
 }

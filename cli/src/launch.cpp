@@ -4,19 +4,12 @@
 #include "application.hpp"
 #include "beside.hpp"
 #include "calibrate_job.hpp"
-#include "child.hpp"
-#include "gabra/plan/compiler.hpp"
 #include "mpirun.hpp"
-#include "mpirun_messages.hpp"
-#include "text.hpp"
 #include "train_job.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <set>
 
 namespace gabra::cli {
@@ -28,61 +21,60 @@ std::size_t device_count(const Plan& plan) {
   return devices.size();
 }
 
-/// For people: how a failed training can go on.
-void print_failure(const exec::TrainJob& job, const ChildEnd& end, const std::string& ended_rank) {
-  if (!ended_rank.empty())
-    fmt::print(stderr, "gabra: the training stopped: {}\n", ended_rank);
-  else if (end.status > 128)
-    fmt::print(stderr, "gabra: the training stopped: a rank was ended by signal {} ({})\n", end.status - 128,
-               strsignal(end.status - 128));
-  else
-    fmt::print(stderr, "gabra: the training stopped\n");
-  if (!job.checkpoints.folder.empty())
-    fmt::print(stderr, "gabra: --resume goes on from the newest checkpoint in {}\n", job.checkpoints.folder);
-}
-
 int run_with_restarts(const exec::TrainJob& job, std::vector<std::string> words, std::int64_t restarts) {
   bool resumes = job.checkpoints.resumes;
-  while (true) {
-    MpirunMessages messages;
-    const ChildEnd end = run_child(words, [&](std::string_view piece) { print_to_stderr(messages.pass(piece)); });
-    print_to_stderr(messages.rest());
-    if (end.interrupted_by != 0) return 128 + end.interrupted_by;
-    if (end.status == kDone || end.status == kBadInput) return end.status;
-    print_failure(job, end, messages.ended_rank());
-    if (restarts == 0) return kDeviceFailure;
-    fmt::print(stderr, "gabra: starting again from the newest checkpoint, {} more {} after this\n", restarts - 1,
-               restarts == 2 ? "time" : "times");
-    --restarts;
+  for (std::int64_t restart = 1;; ++restart) {
+    const RanksEnd end = run_ranks_once(words, "the training");
+    if (end.status != kDeviceFailure) return end.status;
+    if (!job.checkpoints.folder.empty())
+      fmt::print(stderr, "gabra: --resume goes on from the newest checkpoint in {}\n", job.checkpoints.folder);
+    if (restart > restarts) return end.status;
+    if (!end.is_worth_retry) {
+      fmt::print(stderr, "gabra: not started again: this would come again\n");
+      return end.status;
+    }
+    fmt::print(stderr, "gabra: starting again from the newest checkpoint: restart {} of {}\n", restart, restarts);
     if (!resumes) words.emplace_back("--resume");
     resumes = true;
   }
 }
 
+/// CPU ranks share cores if they must, GPUs are never shared.
+void note_shared_cores(const exec::TrainJob& job, std::size_t ranks) {
+  const auto threads = static_cast<std::int64_t>(ranks) * job.threads_per_rank;
+  if (job.is_quiet || job.hardware != exec::Hardware::Cpu || threads <= usable_cores()) return;
+  fmt::print(stderr,
+             "gabra: note: the plan has {} devices, so {} CPU ranks of {} {} share the {} of this machine: the result "
+             "is right, the speed is not the plan's\n",
+             ranks, ranks, job.threads_per_rank, job.threads_per_rank == 1 ? "thread" : "threads",
+             usable_cores() == 1 ? "one core" : fmt::format("{} cores", usable_cores()));
+}
+
 }  // namespace
 
 int run_train_launcher(const FlagSet& flag_set, char** arguments) {
-  const exec::TrainJob job = read_train_job(flag_set);
-  FaultList faults;
-  FlagReader flags(flag_set, faults);
   if (is_rank_of_job()) become_program_beside("gabra-exec", arguments);
-  const auto compiled = Compiler(job.plan.problem).compile(job.plan.plan);
-  if (const auto* reason = std::get_if<Infeasible>(&compiled)) {
-    fmt::print(stderr, "gabra: the plan cannot run: {}\n", infeasible_text(*reason, *job.plan.problem.cluster));
+  const exec::TrainJob job = read_train_job(flag_set);
+  if (const auto reason = infeasible_reason(job)) {
+    fmt::print(stderr, "gabra: {}\n", *reason);
     return kNoFeasiblePlan;
   }
-  const std::vector<std::string> words = mpirun_words(flags, device_count(job.plan.plan), arguments_behind(arguments));
+  FaultList faults;
+  FlagReader flags(flag_set, faults);
+  const std::size_t ranks = device_count(job.plan.plan);
+  const std::vector<std::string> words = mpirun_words(flags, ranks, arguments_behind(arguments));
   const std::int64_t restarts = flags.integer("--max-restarts", {0}).value_or(0);
+  if (!has_allocation(flags)) note_shared_cores(job, ranks);
   set_rank_environment(job.threads_per_rank, job.is_quiet);
   return run_with_restarts(job, words, restarts);
 }
 
 int run_calibrate_launcher(const FlagSet& flag_set, char** arguments) {
   if (!flag_set.values("--from-table").empty()) return run_calibrate_from_tables(flag_set);
+  if (is_rank_of_job()) become_program_beside("gabra-exec", arguments);
   const exec::CalibrateJob job = read_calibrate_job(flag_set);
   FaultList faults;
   FlagReader flags(flag_set, faults);
-  if (is_rank_of_job()) become_program_beside("gabra-exec", arguments);
   set_rank_environment(job.threads_per_rank, job.is_quiet);
   return run_ranks(mpirun_words(flags, static_cast<std::size_t>(job.devices), arguments_behind(arguments)),
                    "the calibration");

@@ -7,8 +7,11 @@
 #include "mpirun_messages.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,7 +20,40 @@
 namespace gabra::cli {
 namespace {
 
+constexpr const char* kStartedByGabra = "GABRA_STARTS_RANKS";
+
 bool has_variable(const char* name) { return std::getenv(name) != nullptr; }
+
+void print_to_stderr(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+bool is_end_by_signal(int status) { return status > 128 && status <= 128 + SIGRTMAX; }
+
+/// mpirun's own text about slots is a page.
+void print_lack_of_slots(const std::vector<std::string>& words) {
+  const auto has = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  const auto count = std::find(words.begin(), words.end(), "-np");
+  const Fault fault{has("--host")       ? "--hosts"
+                    : has("--hostfile") ? "--hostfile"
+                                        : "the job's allocation",
+                    fmt::format("fewer slots than the {} ranks", count == words.end() ? "" : *std::next(count)),
+                    has("--host")       ? "a slot for every rank: NAME:SLOTS,NAME:SLOTS"
+                    : has("--hostfile") ? "a slot for every rank: lines of NAME slots=NUMBER"
+                                        : "a task for every rank"};
+  fmt::print(stderr, "gabra: {}\n", to_text(fault));
+}
+
+void print_stop(const std::string& what, int status, const std::string& ended_rank) {
+  if (!ended_rank.empty())
+    fmt::print(stderr, "gabra: {} stopped: {}\n", what, ended_rank);
+  else if (is_end_by_signal(status))
+    fmt::print(stderr, "gabra: {} stopped: a rank was ended by signal {} ({})\n", what, status - 128,
+               strsignal(status - 128));
+  else
+    fmt::print(stderr, "gabra: {} stopped\n", what);
+}
 
 }  // namespace
 
@@ -33,6 +69,27 @@ bool is_rank_of_job() {
   return has_variable("SLURM_PROCID") && tasks != nullptr && std::atoi(tasks) > 1;
 }
 
+bool is_first_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+    if (const char* rank = std::getenv(name)) return std::strcmp(rank, "0") == 0;
+  return true;
+}
+
+bool is_started_by_gabra() { return has_variable(kStartedByGabra); }
+
+void refuse_in_job(FlagReader& flags, const std::vector<std::string>& names) {
+  if (!is_rank_of_job() || is_started_by_gabra()) return;
+  for (const std::string& name : names)
+    if (flags.is_given(name))
+      flags.faults().add(name, "this flag in an mpirun or srun job, whose ranks are there already",
+                         "the flag where gabra starts the ranks");
+}
+
+std::int64_t usable_cores() {
+  cpu_set_t cores;
+  return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : ::sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 std::vector<std::string> arguments_behind(char** arguments) {
   std::vector<std::string> words;
   for (char** argument = arguments + 1; *argument != nullptr; ++argument) words.emplace_back(*argument);
@@ -44,7 +101,7 @@ std::vector<std::string> mpirun_words(FlagReader& flags, std::size_t ranks, cons
   if (::geteuid() == 0) words.emplace_back("--allow-run-as-root");
   if (!has_allocation(flags)) words.emplace_back("--oversubscribe");
   // gabra-exec binds itself to --threads-per-rank cores.
-  for (const char* word : {"--bind-to", "none", "-x", "OMP_NUM_THREADS", "-x", "GABRA_PROGRESS"})
+  for (const char* word : {"--bind-to", "none", "-x", "OMP_NUM_THREADS", "-x", "GABRA_PROGRESS", "-x", kStartedByGabra})
     words.emplace_back(word);
   for (const auto& [flag, option] : {std::pair{"--hosts", "--host"}, std::pair{"--hostfile", "--hostfile"}})
     if (const auto value = flags.text(flag)) words.insert(words.end(), {option, *value});
@@ -56,28 +113,27 @@ std::vector<std::string> mpirun_words(FlagReader& flags, std::size_t ranks, cons
 void set_rank_environment(std::int64_t threads, bool is_quiet) {
   ::setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), 1);
   ::setenv("GABRA_PROGRESS", !is_quiet && ::isatty(STDERR_FILENO) != 0 ? "1" : "0", 1);
+  ::setenv(kStartedByGabra, "1", 1);
 }
 
-void print_to_stderr(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
-
-int run_ranks(const std::vector<std::string>& words, const std::string& what) {
+RanksEnd run_ranks_once(const std::vector<std::string>& words, const std::string& what) {
   MpirunMessages messages;
   const ChildEnd end = run_child(words, [&](std::string_view piece) { print_to_stderr(messages.pass(piece)); });
   print_to_stderr(messages.rest());
-  if (end.interrupted_by != 0) return 128 + end.interrupted_by;
-  if (end.status == kDone || end.status == kBadInput) return end.status;
-  const std::string rank = messages.ended_rank();
-  if (!rank.empty())
-    fmt::print(stderr, "gabra: {} stopped: {}\n", what, rank);
-  else if (end.status > 128)
-    fmt::print(stderr, "gabra: {} stopped: a rank was ended by signal {} ({})\n", what, end.status - 128,
-               strsignal(end.status - 128));
-  else
-    fmt::print(stderr, "gabra: {} stopped\n", what);
-  return kDeviceFailure;
+  if (end.interrupted_by != 0) return {.status = 128 + end.interrupted_by};
+  if (end.status == kDone || end.status == kBadInput || end.status == kNoFeasiblePlan) return {.status = end.status};
+  if (messages.lacks_slots()) {
+    print_lack_of_slots(words);
+    return {.status = kBadInput};
+  }
+  print_stop(what, end.status, messages.ended_rank());
+  return {
+      .status = kDeviceFailure,
+      .is_worth_retry = end.status == kDeviceFailure || is_end_by_signal(end.status) || messages.has_lost_machine()};
+}
+
+int run_ranks(const std::vector<std::string>& words, const std::string& what) {
+  return run_ranks_once(words, what).status;
 }
 
 }  // namespace gabra::cli

@@ -14,6 +14,19 @@ namespace gabra::cli {
 /// but no step of several tasks.
 [[nodiscard]] bool is_rank_of_job();
 
+/// Before MPI starts: ranks of a job find the same faults in the same flags, and the first is to say so. True for
+/// processes that are no ranks.
+[[nodiscard]] bool is_first_rank();
+
+/// Whether a `gabra` that waits for the end started this rank.
+[[nodiscard]] bool is_started_by_gabra();
+
+/// A fault for every one of `names` that is given to a rank of a job that somebody else started: too late for them.
+void refuse_in_job(FlagReader& flags, const std::vector<std::string>& names);
+
+/// Cores that this process may use.
+[[nodiscard]] std::int64_t usable_cores();
+
 /// Whether something else than this machine says how many ranks may run: then mpirun must not start more.
 [[nodiscard]] bool has_allocation(const FlagReader& flags);
 
@@ -28,10 +41,15 @@ namespace gabra::cli {
 /// For ranks that are started from here on: threads, and whether they show progress.
 void set_rank_environment(std::int64_t threads, bool is_quiet);
 
-/// Runs them and returns their exit status: 0, 2, 128 + the signal that interrupted this process, or 3, with a line
-/// that says that `what` ("the calibration") stopped, and why.
-[[nodiscard]] int run_ranks(const std::vector<std::string>& words, const std::string& what);
+/// How the ranks of one run ended.
+struct RanksEnd {
+  int status = 0;               ///< 0, 2, 3, 4, or 128 + the signal that interrupted this process
+  bool is_worth_retry = false;  ///< a rank was killed, did not answer, or a machine was lost; all else comes again
+};
 
-void print_to_stderr(const std::string& text);
+/// Runs them. Where the status is 3, a line says that `what` ("the calibration") stopped, and why.
+[[nodiscard]] RanksEnd run_ranks_once(const std::vector<std::string>& words, const std::string& what);
+/// The same, for the status alone.
+[[nodiscard]] int run_ranks(const std::vector<std::string>& words, const std::string& what);
 
 }  // namespace gabra::cli

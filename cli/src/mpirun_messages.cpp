@@ -16,8 +16,8 @@ bool is_edge(std::string_view line) { return line.size() > kShortestEdge && may_
 
 /// Frames that say what the ranks, or gabra, say better.
 bool is_left_out(const std::string& frame) {
-  for (const char* text :
-       {"Primary job", "MPI_ABORT was invoked", "exited with non-zero status", "noticed that process rank"})
+  for (const char* text : {"Primary job", "MPI_ABORT was invoked", "exited with non-zero status",
+                           "noticed that process rank", "not enough slots available"})
     if (frame.find(text) != std::string::npos) return true;
   return false;
 }
@@ -57,6 +57,8 @@ std::string MpirunMessages::end_frame() {
   if (std::smatch match; std::regex_search(frame, match, ended))
     ended_rank_ = fmt::format("rank {} on {} was ended by signal {} ({})", match[1].str(), match[2].str(),
                               match[3].str(), match[4].str());
+  if (frame.find("not enough slots available") != std::string::npos) lacks_slots_ = true;
+  if (frame.find("lost communication with a remote daemon") != std::string::npos) has_lost_machine_ = true;
   return is_left_out(frame) ? "" : frame;
 }
 

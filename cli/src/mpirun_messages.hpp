@@ -7,7 +7,7 @@
 namespace gabra::cli {
 
 /// Standard error of mpirun and its ranks on its way to a person: what mpirun says in a frame of dashes about a rank
-/// that ended is left out, but remembered in one sentence; everything else passes at once.
+/// that ended is left out, but remembered; everything else passes at once.
 class MpirunMessages {
  public:
   /// What to print of the next piece.
@@ -16,6 +16,10 @@ class MpirunMessages {
   [[nodiscard]] std::string rest();
   /// "rank 1 on node7 was ended by signal 9 (Killed)"; empty when mpirun named none.
   [[nodiscard]] const std::string& ended_rank() const { return ended_rank_; }
+  /// The machines, or the allocation, have fewer slots than ranks: nothing was started. The frame is left out.
+  [[nodiscard]] bool lacks_slots() const { return lacks_slots_; }
+  /// A machine, or what mpirun runs on it, is gone.
+  [[nodiscard]] bool has_lost_machine() const { return has_lost_machine_; }
 
  private:
   [[nodiscard]] std::string end_frame();
@@ -24,6 +28,8 @@ class MpirunMessages {
   std::string frame_;  // lines since its upper edge
   bool is_in_frame_ = false;
   std::string ended_rank_;
+  bool lacks_slots_ = false;
+  bool has_lost_machine_ = false;
 };
 
 }  // namespace gabra::cli

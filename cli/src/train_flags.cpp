@@ -15,7 +15,7 @@ void add_data_flags(FlagSet& flags) {
 
 void add_update_flags(FlagSet& flags) {
   flags.add("--learning-rate", "RATE", "after the warm-up; 0.001 by default");
-  flags.add("--momentum", "NUMBER", "of SGD; 0.9 by default");
+  flags.add("--momentum", "NUMBER", "of SGD, not for plans with adamw; 0.9 by default");
   flags.add("--weight-decay", "NUMBER", "0 by default");
   flags.add("--schedule", "NAME", "of the learning rate: constant (the default), cosine or step");
   flags.add("--warmup-steps", "NUMBER", "steps in which the learning rate rises to its full value; 0 by default");

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "train_job.hpp"
 
+#include "gabra/plan/compiler.hpp"
 #include "inputs.hpp"
+#include "mpirun.hpp"
 #include "output_file.hpp"
 #include "text.hpp"
 
@@ -158,6 +160,10 @@ exec::TrainJob read_train_job(const FlagSet& flag_set) {
   if (auto plan = InputLoader(flags, nullptr).plan("--plan", nullptr, nullptr)) job.plan = std::move(*plan);
   check_plan_can_be_trained(flags, job.plan);
   if (job.plan.problem.network != nullptr) job.samples_name = samples_name(*job.plan.problem.network);
+  if (job.plan.problem.network != nullptr && job.plan.problem.training.optimizer == Optimizer::AdamW &&
+      flags.is_given("--momentum"))
+    faults.add("--momentum", "this flag with a plan for adamw, which has none",
+               "the flag with a plan for sgd_momentum");
   job.samples = read_samples(flags);
   job.epochs = flags.integer("--epochs", {1});
   job.steps = flags.integer("--steps", {1});
@@ -172,7 +178,8 @@ exec::TrainJob read_train_job(const FlagSet& flag_set) {
   job.timeout = flags.seconds("--timeout").value_or(job.timeout);
   (void)flags.integer("--max-restarts", {0, 1000000});
   if (flags.is_given("--hosts")) flags.refuse({"--hostfile"}, "together with --hosts");
-  (void)existing_path(flags, "--hostfile", false);
+  refuse_in_job(flags, {"--max-restarts", "--hosts", "--hostfile"});
+  if (!is_rank_of_job()) (void)existing_path(flags, "--hostfile", false);  // ranks elsewhere do without
   const OutputFile log(flags, "--log");
   if (log) job.log_file = log.path();
   const OutputFile trace(flags, "--trace");
@@ -181,6 +188,13 @@ exec::TrainJob read_train_job(const FlagSet& flag_set) {
   job.is_quiet = flags.is_on("--quiet");
   faults.throw_if_any();
   return job;
+}
+
+std::optional<std::string> infeasible_reason(const exec::TrainJob& job) {
+  const auto compiled = Compiler(job.plan.problem).compile(job.plan.plan);
+  const auto* reason = std::get_if<Infeasible>(&compiled);
+  if (reason == nullptr) return std::nullopt;
+  return "the plan cannot run: " + infeasible_text(*reason, *job.plan.problem.cluster);
 }
 
 exec::PredictJob read_predict_job(const FlagSet& flag_set) {

@@ -4,12 +4,17 @@
 #include "flags.hpp"
 #include "gabra/exec/job.hpp"
 
+#include <optional>
+#include <string>
+
 namespace gabra::cli {
 
 // What `gabra train`, `predict` and `explain` are asked to do; `gabra` checks it before it starts anything, and
 // gabra-exec reads it again from the same flags. Each throws InputError with all faults.
 
 [[nodiscard]] exec::TrainJob read_train_job(const FlagSet& flags);
+/// Why the plan of a training does not fit its devices, as a sentence; none: it does.
+[[nodiscard]] std::optional<std::string> infeasible_reason(const exec::TrainJob& job);
 [[nodiscard]] exec::PredictJob read_predict_job(const FlagSet& flags);
 [[nodiscard]] exec::ExplainJob read_explain_job(const FlagSet& flags);
 

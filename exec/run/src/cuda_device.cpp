@@ -186,17 +186,17 @@ void CudaDevice::launch(Work& work, const Instruction& one) {
 
 template <class Action>
 void CudaDevice::translate_errors(InstructionId id, Action action) {
-  const auto fail = [&](const char* what, const c10::Error& error) {
+  const auto failed = [&](const char* what, const c10::Error& error) {
     launched_.clear();
-    throw DeviceError(fmt::format("rank {}, GPU {}: {} in {}: {}", place_.rank, place_.index, what,
-                                  describe(program_.instructions[id.index()]), error.what_without_backtrace()));
+    return fmt::format("rank {}, GPU {}: {} in {}: {}", place_.rank, place_.index, what,
+                       describe(program_.instructions[id.index()]), error.what_without_backtrace());
   };
   try {
     action();
   } catch (const c10::OutOfMemoryError& error) {
-    fail("out of memory", error);
+    throw DeviceMemoryError(failed("out of memory", error));
   } catch (const c10::AcceleratorError& error) {
-    fail("CUDA failed", error);
+    throw DeviceError(failed("CUDA failed", error));
   } catch (...) {
     launched_.clear();
     throw;

@@ -20,6 +20,12 @@ class DeviceError : public Error {
   using Error::Error;
 };
 
+/// A device has no room for what it is given, and will not have it the next time either.
+class DeviceMemoryError : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
+
 /// One transfer as a Communicator sees it.
 struct TransferRequest {
   InstructionId instruction;
