@@ -134,6 +134,7 @@ class CohortReader {
     std::string known;
     for (const std::string& name : sessions_)
       if (!name.empty() && known.size() < 200) known += (known.empty() ? "" : ", ") + printable(name);
+    is_session_unknown_ = true;
     faults_.add(
         "--sessions", in_quotes(options_.sessions),
         "first, all" + (known.empty() ? std::string("; there are no session folders") : ", or one of " + known));
@@ -172,6 +173,7 @@ class CohortReader {
     if (is_bad && options_.skips_bad) {
       const std::string& id = candidate.subject.id;
       cohort_.bad.push_back({id.empty() ? fmt::format("line {}", candidate.line) : id, reason_of(candidate.faults)});
+      skipped_.insert(skipped_.end(), candidate.faults.begin(), candidate.faults.end());
     } else if (is_bad) {
       for (const Fault& fault : candidate.faults) faults_.add(fault.where, fault.seen, fault.allowed);
     } else if (!candidate.has_session) {
@@ -187,11 +189,17 @@ class CohortReader {
         faults_.add(options_.directory, "nobody with a usable scan", "one person at least");
       return;
     }
+    if (is_session_unknown_) return;  // which leaves nobody
+    bool has_empty = false;
     for (std::size_t c = 0; c < counts.size(); ++c)
-      if (counts[c] == 0)
+      if (counts[c] == 0) {
+        has_empty = true;
         faults_.add(cohort_.directory,
                     fmt::format("an empty class: no usable subject of group {}", in_quotes(cohort_.task.classes[c])),
                     "at least one subject of each class");
+      }
+    if (!has_empty) return;
+    for (const Fault& fault : skipped_) faults_.add(fault.where, fault.seen, fault.allowed);  // this may be why
   }
 
   const CohortOptions& options_;
@@ -200,6 +208,8 @@ class CohortReader {
   Cohort cohort_;
   std::vector<Candidate> candidates_;
   std::set<std::string> sessions_;  ///< seen anywhere
+  bool is_session_unknown_ = false;
+  std::vector<Fault> skipped_;  ///< of those who are left out for them
   FaultList faults_;
 };
 

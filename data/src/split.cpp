@@ -77,7 +77,8 @@ Split split_subjects(const Cohort& cohort, const SplitOptions& options) {
   for (std::size_t c = 0; c < by_class.size(); ++c)
     if (by_class[c].size() < parts)
       faults.add(cohort.directory,
-                 fmt::format("{} subjects of class {}", by_class[c].size(), in_quotes(cohort.task.classes[c])),
+                 fmt::format("{} subject{} of class {}", by_class[c].size(), by_class[c].size() == 1 ? "" : "s",
+                             in_quotes(cohort.task.classes[c])),
                  fmt::format("at least {}, one for each part of the split", parts));
   faults.throw_if_any();
   Split split;

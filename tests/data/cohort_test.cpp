@@ -149,8 +149,9 @@ TEST(Cohort, Sessions) {
     EXPECT_EQ(later.subjects.size(), 2U);
     EXPECT_EQ(later.without_session, std::vector<std::string>{"sub-3"});
   }
-  expect_contains(faults_of(bids, {.sessions = "M24"}),
-                  "--sessions: saw \"M24\"; allowed: first, all, or one of M06, M12, M6");
+  const std::string unknown = faults_of(bids, {.sessions = "M24"});
+  expect_contains(unknown, "--sessions: saw \"M24\"; allowed: first, all, or one of M06, M12, M6");
+  EXPECT_EQ(std::count(unknown.begin(), unknown.end(), '\n'), 1) << unknown;  // not that classes are empty
 }
 
 TEST(Cohort, AllFaultsAtOnce) {
@@ -205,7 +206,10 @@ TEST(Cohort, SkipsBad) {
   EXPECT_EQ(cohort.bad[4].id, "line 8");
   // A class that this empties is a fault all the same.
   std::filesystem::remove_all(bids.path() + "/sub-2");
-  expect_contains(faults_of(bids, {.skips_bad = true}), "an empty class");
+  const std::string empty = faults_of(bids, {.skips_bad = true});
+  expect_contains(empty, "an empty class");
+  // Why it is empty.
+  expect_contains(empty, "/sub-2: saw no such folder");
 }
 
 TEST(Cohort, EverybodyForPrediction) {

@@ -77,7 +77,8 @@ struct Cohort {
 /// filling the cache in `threads` threads. Throws InputError with all faults at once: no folder or table, a malformed
 /// table (columns missing or twice, rows of another length, ages), unknown group, duplicate id, missing scan, a scan
 /// that read_nifti() refuses, empty class. With skips_bad, faults of single subjects leave them out; faults of the
-/// table as a whole and empty classes remain. Throws CacheError if the cache cannot be written.
+/// table as a whole and empty classes remain, the latter with the faults that others were left out for. Throws
+/// CacheError if the cache cannot be written.
 ///
 /// Training calls it on one rank with the cache, then on the others without.
 [[nodiscard]] Cohort read_cohort(const CohortOptions& options, const VolumeCache* cache = nullptr,
