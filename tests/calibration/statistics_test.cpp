@@ -25,6 +25,12 @@ TEST(Statistics, UncertaintyOfTheMedian) {
   EXPECT_NEAR(median_uncertainty(values), 10.0 / 149.5, 1e-12);
 }
 
+TEST(Statistics, AFitIsPoorByItsMedianOrByItsTail) {
+  EXPECT_FALSE(is_poor({.samples = 9, .median_error = 0.1, .p95_error = 0.3}, 0.1));
+  EXPECT_TRUE(is_poor({.samples = 9, .median_error = 0.11, .p95_error = 0.3}, 0.1));
+  EXPECT_TRUE(is_poor({.samples = 9, .median_error = 0.01, .p95_error = 0.31}, 0.1));
+}
+
 TEST(Statistics, QualityIsOfRelativeErrors) {
   const std::vector<PredictedMeasured> pairs{{1.1, 1.0}, {1.8, 2.0}, {10.0, 10.0}, {7.0, 0.0}};
   const FitQuality quality = quality_of(pairs);  // 0.1, 0.1, 0; what took no time does not count

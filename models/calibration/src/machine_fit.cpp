@@ -79,7 +79,7 @@ class MachineFitter {
   [[nodiscard]] bool has_several() const { return samples_.devices.size() > 1; }
 
   void add_model(ModelQuality model) {
-    if (model.quality.median_error > model.poor_above)
+    if (is_poor(model.quality, model.poor_above))
       warnings_.push_back(fmt::format("the fit of {} is poor: {}", model.model, to_text(model.quality)));
     models_.push_back(std::move(model));
   }

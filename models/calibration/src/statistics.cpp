@@ -40,6 +40,11 @@ FitQuality quality_of(std::span<const PredictedMeasured> pairs) {
   return {.samples = errors.size(), .median_error = median(errors), .p95_error = quantile(errors, 0.95)};
 }
 
+bool is_poor(const FitQuality& quality, double limit) {
+  constexpr double kTail = 3.0;
+  return quality.median_error > limit || quality.p95_error > kTail * limit;
+}
+
 std::string to_text(const FitQuality& quality) {
   return fmt::format("median error {:.1f} %, 95 % of {} samples within {:.1f} %", 100.0 * quality.median_error,
                      quality.samples, 100.0 * quality.p95_error);

@@ -30,6 +30,11 @@ struct PredictedMeasured {
 };
 [[nodiscard]] FitQuality quality_of(std::span<const PredictedMeasured> pairs);
 
+/// Whether the median error is above `limit`, or the 95th percentile above three times that: so far it would be if
+/// errors were normally distributed with such a median (1.96 / 0.67 = 2.9), so then a part of the samples is another
+/// thing than the model says.
+[[nodiscard]] bool is_poor(const FitQuality& quality, double limit);
+
 /// "median error 1.2 %, 95 % of 120 samples within 3.4 %".
 [[nodiscard]] std::string to_text(const FitQuality& quality);
 
