@@ -78,6 +78,31 @@ TEST(JobLines, RepliesComeBackBitForBit) {
   EXPECT_EQ(measured.report.links.front().bytes, 1e9 / 3.0);
 }
 
+TEST(JobLines, TimelinesComeBackInNanoseconds) {
+  MeasureRequest request = some_request();
+  request.keeps_timelines = true;
+  request.most_steps = 27;
+  EXPECT_EQ(parse_measure_request(to_line(request), "request").most_steps, 27);
+  EXPECT_TRUE(parse_measure_request(to_line(request), "request").keeps_timelines);
+  EXPECT_FALSE(parse_measure_request(to_line(some_request()), "request").keeps_timelines);
+  MeasureReply reply = some_reply();
+  Timeline timeline;
+  timeline.spans = {{Seconds(0.0), Seconds(2e-9)}, {Seconds(1e-9), Seconds(0.25)}};
+  std::get<MeasuredSteps>(reply.result).timelines = {timeline, timeline};
+  std::get<MeasuredSteps>(reply.result).disturbed = 4;
+  const MeasureReply back = parse_measure_reply(to_line(reply), "answer");
+  EXPECT_EQ(std::get<MeasuredSteps>(back.result).disturbed, 4);
+  const auto& timelines = std::get<MeasuredSteps>(back.result).timelines;
+  ASSERT_EQ(timelines.size(), 2U);
+  ASSERT_EQ(timelines[1].spans.size(), 2U);
+  EXPECT_EQ(timelines[1].spans[0].end, Seconds(2e-9));
+  EXPECT_EQ(timelines[1].spans[1].begin, Seconds(1e-9));
+  EXPECT_EQ(timelines[1].end, Seconds(0.25));
+  std::string odd = to_line(reply);
+  odd.replace(odd.find("[[0,2,"), 6, "[[2,");
+  EXPECT_THROW((void)parse_measure_reply(odd, "answer"), InputError);
+}
+
 TEST(JobLines, ReasonsAndRefusalsComeBack) {
   Infeasible memory{Infeasible::Reason::Memory, "", DeviceId(1), Bytes(30), Bytes(20), {}};
   memory.breakdown[2] = Bytes(25);

@@ -6,6 +6,7 @@
 #include "machine.hpp"
 
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -54,11 +55,21 @@ std::optional<std::string> share(const std::optional<std::string>& line, const M
   return text.substr(1);
 }
 
-MeasuredSteps to_lines(Measurement measured) {
+/// Without the steps beside which somebody else used the machine, where they were looked for; at least half of those
+/// asked for stay.
+MeasuredSteps to_lines(Measurement measured, std::int64_t steps_asked_for) {
   MeasuredSteps result;
   result.end = static_cast<MeasuredSteps::End>(measured.end);
-  result.steps = std::move(measured.steps);
   result.report = std::move(measured.report);
+  std::vector<std::size_t> used(measured.steps.size());
+  std::iota(used.begin(), used.end(), std::size_t{0});
+  if (!measured.slowness.empty())
+    used = undisturbed_steps(measured.slowness, static_cast<std::size_t>((steps_asked_for + 1) / 2));
+  for (const std::size_t i : used) {
+    result.steps.push_back(measured.steps[i]);
+    if (i < measured.timelines.size()) result.timelines.push_back(std::move(measured.timelines[i]));
+  }
+  result.disturbed = static_cast<std::int64_t>(measured.steps.size() - used.size());
   return result;
 }
 
@@ -71,14 +82,16 @@ MeasureReply answer(const std::string& line, PlanMeasurer& measurer) {
     MeasureOptions options;
     options.warm_up = request.warm_up;
     options.steps = request.steps;
+    options.most_steps = request.most_steps;
     options.give_up_above = request.give_up_above;
     options.step_limit = request.step_limit;
     options.seed = request.seed;
+    options.keeps_timelines = request.keeps_timelines;
     auto result = measurer.measure(request.plan.problem, request.plan.plan, options);
     if (auto* reason = std::get_if<Infeasible>(&result))
       reply.result = std::move(*reason);
     else if (auto& measured = std::get<0>(result); measured)
-      reply.result = to_lines(std::move(*measured));
+      reply.result = to_lines(std::move(*measured), request.steps);
   } catch (const InputError& error) {
     reply.result = Refused{error.faults()};
   }

@@ -5,6 +5,8 @@
 #include "gabra/json/reader.hpp"
 #include "report_value.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace gabra {
@@ -14,6 +16,7 @@ const std::vector<std::string> kEnds{"complete", "gave_up", "over_limit"};
 const std::vector<std::string> kHardware{"cpu", "cuda"};
 constexpr json::IntegerRange kSteps{1, 1000000};
 constexpr json::NumberRange kTime{0.0, 1e12};
+constexpr json::IntegerRange kNanoseconds{0, std::int64_t{1} << 62};
 
 std::string dumped(const json::Value& value) {
   return value.dump(-1, ' ', false, json::Value::error_handler_t::replace);
@@ -39,6 +42,33 @@ json::Value document(const std::string& text) {
   return value;
 }
 
+/// Begin and end of every instruction in a row.
+Timeline read_spans(const json::Value& value, const json::Place& place, FaultList& faults) {
+  Timeline timeline;
+  if (!value.is_array() || value.size() % 2 != 0) {
+    faults.add(place.text(), json::seen(value), "a list of begins and ends");
+    return timeline;
+  }
+  const auto at = [&](std::size_t i) {
+    const auto nanoseconds = json::as_integer(value[i], place.item(i), faults, kNanoseconds);
+    return Seconds(static_cast<double>(nanoseconds.value_or(0)) / 1e9);
+  };
+  for (std::size_t i = 0; i < value.size(); i += 2) {
+    timeline.spans.push_back({at(i), at(i + 1)});
+    timeline.end = std::max(timeline.end, timeline.spans.back().end);
+  }
+  return timeline;
+}
+
+json::Value to_value(const Timeline& timeline) {
+  json::Value spans = json::Value::array();
+  for (const Timeline::Span& span : timeline.spans) {
+    spans.push_back(std::max(0LL, std::llround(span.begin.value() * 1e9)));
+    spans.push_back(std::max(0LL, std::llround(span.end.value() * 1e9)));
+  }
+  return spans;
+}
+
 MeasuredSteps read_measured(json::ObjectReader& object, FaultList& faults) {
   MeasuredSteps measured;
   measured.end = static_cast<MeasuredSteps::End>(object.choice("end", kEnds));
@@ -47,6 +77,10 @@ MeasuredSteps read_measured(json::ObjectReader& object, FaultList& faults) {
   });
   if (object.is_object() && measured.steps.empty())
     faults.add(object.place_of("steps_s").text(), "an empty list", "the time of at least one step");
+  measured.disturbed = object.integer_or("disturbed_steps", 0, json::kNonNegative);
+  object.list_or_empty("spans_ns", [&](const json::Value& item, const json::Place& at) {
+    measured.timelines.push_back(read_spans(item, at, faults));
+  });
   if (const json::Value* report = object.required("report"))
     measured.report = read_report(*report, object.place_of("report"), faults);
   return measured;
@@ -65,9 +99,15 @@ Refused read_refused(json::ObjectReader& object, FaultList& faults) {
 json::Value to_value(const MeasuredSteps& measured) {
   json::Value steps = json::Value::array();
   for (const Seconds step : measured.steps) steps.push_back(step.value());
-  return {{"end", kEnds[static_cast<std::size_t>(measured.end)]},
-          {"steps_s", std::move(steps)},
-          {"report", to_value(measured.report)}};
+  json::Value value{{"end", kEnds[static_cast<std::size_t>(measured.end)]}, {"steps_s", std::move(steps)}};
+  if (measured.disturbed > 0) value["disturbed_steps"] = measured.disturbed;
+  if (!measured.timelines.empty()) {
+    json::Value timelines = json::Value::array();
+    for (const Timeline& timeline : measured.timelines) timelines.push_back(to_value(timeline));
+    value["spans_ns"] = std::move(timelines);
+  }
+  value["report"] = to_value(measured.report);
+  return value;
 }
 
 json::Value to_value(const Refused& refused) {
@@ -119,6 +159,8 @@ std::string to_line(const MeasureRequest& request) {
                     {"steps", request.steps}, {"step_limit_s", request.step_limit.value()},
                     {"seed", request.seed}};
   if (request.give_up_above) value["give_up_above_s"] = request.give_up_above->value();
+  if (request.most_steps > 0) value["most_steps"] = request.most_steps;
+  if (request.keeps_timelines) value["keeps_timelines"] = true;
   value["plan"] = document(to_json_text(request.plan));
   if (request.plan.problem.profile != nullptr) value["profile"] = document(to_json_text(*request.plan.problem.profile));
   return dumped(value);
@@ -139,6 +181,8 @@ MeasureRequest parse_measure_request(std::string_view line, const std::string& n
         Seconds(json::as_number(*limit, object.place_of("give_up_above_s"), faults, kTime).value_or(0.0));
   request.step_limit = Seconds(object.number("step_limit_s", {1e-9, 1e9}));
   request.seed = static_cast<std::uint64_t>(object.integer_or("seed", 0, json::kNonNegative));
+  request.most_steps = object.integer_or("most_steps", 0, kSteps);
+  request.keeps_timelines = object.boolean_or("keeps_timelines", false);
   const json::Value* plan = object.required("plan");
   const json::Value* profile = object.optional("profile");
   object.finish();

@@ -6,6 +6,7 @@
 #include "gabra/plan/infeasible.hpp"
 #include "gabra/plan/plan_file.hpp"
 #include "gabra/plan/report.hpp"
+#include "gabra/plan/timeline.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -43,18 +44,24 @@ struct MeasureRequest {
   std::int64_t id = 0;  ///< comes back in the reply
   std::int64_t warm_up = 2;
   std::int64_t steps = 5;
+  /// Above `steps`: those beside which somebody else used the machine do not count, and others are taken in their
+  /// place, so many in all at most.
+  std::int64_t most_steps = 0;
   std::optional<Seconds> give_up_above{};  ///< clearly worse: leave out the rest once all steps so far took longer
   Seconds step_limit{60.0};
   std::uint64_t seed = 0;
-  PlanFile plan;  ///< with the profile, if there is one: it decides the order of instructions
+  bool keeps_timelines = false;  ///< of every step that counts
+  PlanFile plan;                 ///< with the profile, if there is one: it decides the order of instructions
 };
 
 /// A plan on real devices.
 struct MeasuredSteps {
   enum class End : std::uint8_t { Complete, GaveUp, OverLimit };
   End end = End::Complete;
-  std::vector<Seconds> steps;  ///< that counted, at least one
-  StepReport report;           ///< its `step` is their median
+  std::vector<Seconds> steps;         ///< that counted, at least one
+  std::int64_t disturbed = 0;         ///< that did not, with MeasureRequest::most_steps
+  StepReport report;                  ///< its `step` is their median
+  std::vector<Timeline> timelines{};  ///< of `steps`, in whole nanoseconds, where that was asked for; else none
 };
 
 /// Bad input: the request, or something the job cannot do. The job goes on.
