@@ -67,6 +67,22 @@ TEST(Stage, BFloat16IsNearFloat32) {
   }
 }
 
+/// What Grad-CAM does; LibTorch's batch norm has nothing saved to go by then.
+TEST(Stage, BFloat16GoesBackAfterAnEvaluation) {
+  const Network network = make_zoo_network("3d-resattnet-18:width=8,input=1x32x32x32");
+  std::vector<at::Tensor> gradients;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    StageModule module(network, {{0, static_cast<std::int32_t>(network.unit_count())}, {DeviceId(0)}, {}},
+                       Optimizer::SgdMomentum, {.dtype = dtype});
+    module.put_network_input(0, make_random_batch(network, 1, 2, 1).inputs[0]);
+    module.forward(0, true, {.is_training = false});
+    module.put_output_gradient(0, at::full(module.take_network_output(0).sizes(), 1.0, dtype));
+    module.backward(0, -1);
+    gradients.push_back(module.gradient(0));
+  }
+  EXPECT_LT(relative_difference(gradients[1], gradients[0]), 0.3);
+}
+
 TEST(Stage, DoesNotWriteToWhatOthersSent) {
   std::vector<LayerSpec> layers{{"input", Input{{4}}, {}}, {"a", Linear{5}, {"input"}}, {"b", Relu{}, {"a"}},
                                 {"c", Linear{4}, {"b"}},   {"d", Relu{}, {"c"}},        {"e", Add{}, {"d", "a2"}},

@@ -31,6 +31,7 @@ struct ForwardPass {
 struct Saved {
   c10::SmallVector<at::Tensor, 5> tensors;
   bool is_training = true;
+  std::int64_t implementation = 0;  ///< of batch norm, as LibTorch chose it
 };
 
 /// True if no other tensor, view or holder refers to the memory of `tensor`: it may be written over.

@@ -11,7 +11,7 @@ namespace {
 
 /// Training: normalises with the micro-batch's mean and biased variance, and adds mean and unbiased variance to the
 /// pending statistics with the weight that sequential training would leave them. Evaluation: running statistics. By
-/// LibTorch, for CUDA and bfloat16.
+/// LibTorch, for CUDA and bfloat16, which picks cuDNN or kernels of its own as torch.nn.BatchNorm does.
 class BatchNormKernel final : public LayerKernel {
  public:
   BatchNormKernel(const BatchNorm& layer, const KernelParts& parts)
@@ -34,24 +34,25 @@ class BatchNormKernel final : public LayerKernel {
     // With momentum 1 what LibTorch keeps as running statistics are the micro-batch's mean and unbiased variance.
     const at::Tensor mean = at::zeros_like(statistics_.running_mean);
     const at::Tensor variance = at::zeros_like(statistics_.running_var);
-    auto [y, saved_mean, saved_scale] =
-        at::native_batch_norm(x, wide(weight_), wide(bias_), mean, variance, true, 1.0, epsilon_);
+    auto [y, saved_mean, saved_scale, reserve, implementation] =
+        at::_batch_norm_impl_index(x, wide(weight_), wide(bias_), mean, variance, true, 1.0, epsilon_, kMayUseCudnn);
     if (pass.context.updates_statistics) {
       const double share = statistics_share(statistics_, state_, pass);
       statistics_.pending_mean.add_(mean, share);
       statistics_.pending_var.add_(variance, share);
     }
-    saved.tensors = {x, saved_mean, saved_scale};
+    saved.tensors = {x, saved_mean, saved_scale, reserve};
+    saved.implementation = implementation;
     return y;
   }
 
   void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> input_gradients) override {
-    const at::Tensor none;
     const bool trains = saved.is_training;
+    saved.tensors.resize(4);
     const at::Tensor x = std::move(saved.tensors[0]);
-    auto [input_gradient, weight_gradient, bias_gradient] = at::native_batch_norm_backward(
-        gradient, x, wide(weight_), statistics_.running_mean, statistics_.running_var, trains ? saved.tensors[1] : none,
-        trains ? saved.tensors[2] : none, trains, epsilon_, {wants(), true, true});
+    auto [input_gradient, weight_gradient, bias_gradient] = at::_batch_norm_impl_index_backward(
+        saved.implementation, x, gradient, wide(weight_), statistics_.running_mean, statistics_.running_var,
+        saved.tensors[1], saved.tensors[2], trains, epsilon_, {wants(), true, true}, saved.tensors[3]);
     weight_.accumulate(weight_gradient);
     bias_.accumulate(bias_gradient);
     if (wants()) input_gradients[0] = std::move(input_gradient);
@@ -63,6 +64,7 @@ class BatchNormKernel final : public LayerKernel {
     return parameter.value.to(statistics_.running_mean.scalar_type());
   }
 
+  static constexpr bool kMayUseCudnn = true;
   double epsilon_;
   std::string name_;
   Parameter& weight_;
