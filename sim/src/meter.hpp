@@ -20,10 +20,8 @@ class Meter {
   void reset();
   void compute_begins(std::size_t device, double now) { advance(device, now).computing += 1; }
   void compute_ends(std::size_t device, double now) { advance(device, now).computing -= 1; }
-  /// True when it is the first transfer or collective that now touches the device.
-  bool communication_begins(std::size_t device, double now) { return advance(device, now).communicating++ == 0; }
-  /// True when it was the last.
-  bool communication_ends(std::size_t device, double now) { return --advance(device, now).communicating == 0; }
+  void communication_begins(std::size_t device, double now) { advance(device, now).communicating += 1; }
+  void communication_ends(std::size_t device, double now) { advance(device, now).communicating -= 1; }
   void flow_begins(std::span<const LinkId> links, double bytes, double now);
   void flow_ends(std::span<const LinkId> links, double now);
 

@@ -87,8 +87,8 @@ class Simulator::Implementation final : private Listener {
   void collective_latency_over(std::size_t index);
   void end_collective(std::size_t index);
   void end_flow(std::size_t index);
-  void touch(DeviceId device);
-  void release(DeviceId device);
+  void touch(DeviceId device, Traffic traffic);
+  void release(DeviceId device, Traffic traffic);
   const PathTo& path(DeviceId from, DeviceId to);
 
   [[nodiscard]] const Instruction& instruction(InstructionId id) const { return program_->instructions[id.index()]; }
@@ -237,8 +237,8 @@ void Simulator::Implementation::begin_transfer(InstructionId send) {
   const Instruction& sent = instruction(send);
   span(send).begin = Seconds(now_);
   span(sent.partner).begin = Seconds(now_);
-  touch(sent.device);
-  touch(sent.peer);
+  touch(sent.device, Traffic::Send);
+  touch(sent.peer, Traffic::Receive);
   const double latency = path(sent.device, sent.peer).route->latency.value();
   if (latency > 0.0) {
     platform_.start_timer(latency, token(Event::TransferLatencyOver, send.index()));
@@ -262,8 +262,8 @@ void Simulator::Implementation::transfer_latency_over(InstructionId send) {
 void Simulator::Implementation::end_transfer(InstructionId send) {
   const Instruction& sent = instruction(send);
   meter_.flow_ends(path(sent.device, sent.peer).route->links, now_);
-  release(sent.device);
-  release(sent.peer);
+  release(sent.device, Traffic::Send);
+  release(sent.peer, Traffic::Receive);
   finish(send);
   finish(sent.partner);
 }
@@ -273,7 +273,7 @@ void Simulator::Implementation::begin_collective(std::size_t index) {
   CollectiveRun& begun = collective_runs_[index];
   begun.layout = &collectives_.all_reduce(collective.devices, collective.bytes);
   for (const InstructionId member : collective.members) span(member).begin = Seconds(now_);
-  for (const DeviceId device : collective.devices) touch(device);
+  for (const DeviceId device : collective.devices) touch(device, Traffic::Collective);
   const double latency = begun.layout->latency.value();
   if (latency > 0.0) {
     platform_.start_timer(latency, token(Event::CollectiveLatencyOver, index));
@@ -304,16 +304,18 @@ void Simulator::Implementation::end_flow(std::size_t index) {
 
 void Simulator::Implementation::end_collective(std::size_t index) {
   const Collective& collective = program_->collectives[index];
-  for (const DeviceId device : collective.devices) release(device);
+  for (const DeviceId device : collective.devices) release(device, Traffic::Collective);
   for (const InstructionId member : collective.members) finish(member);
 }
 
-void Simulator::Implementation::touch(DeviceId device) {
-  if (meter_.communication_begins(device.index(), now_)) slowdowns_.communication(device, true);
+void Simulator::Implementation::touch(DeviceId device, Traffic traffic) {
+  meter_.communication_begins(device.index(), now_);
+  slowdowns_.communication_begins(device, traffic);
 }
 
-void Simulator::Implementation::release(DeviceId device) {
-  if (meter_.communication_ends(device.index(), now_)) slowdowns_.communication(device, false);
+void Simulator::Implementation::release(DeviceId device, Traffic traffic) {
+  meter_.communication_ends(device.index(), now_);
+  slowdowns_.communication_ends(device, traffic);
 }
 
 const Simulator::Implementation::PathTo& Simulator::Implementation::path(DeviceId from, DeviceId to) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "slowdowns.hpp"
 
+#include <algorithm>
 #include <map>
 
 namespace gabra::sim {
@@ -21,6 +22,17 @@ std::vector<double> neighbour_levels(double slowdown, std::size_t others) {
   return levels;
 }
 
+/// By Traffic.
+std::array<double, kTrafficKinds> traffic_slowdowns(const DeviceKind& kind) {
+  return {kind.communication_slowdown, kind.receive_slowdown.value_or(kind.communication_slowdown),
+          kind.send_slowdown.value_or(kind.communication_slowdown)};
+}
+
+bool minds_traffic(const DeviceKind& kind) {
+  const auto slowdowns = traffic_slowdowns(kind);
+  return std::any_of(slowdowns.begin(), slowdowns.end(), [](double slowdown) { return slowdown > 1.0; });
+}
+
 }  // namespace
 
 std::vector<std::vector<double>> Slowdowns::levels(const Cluster& cluster) {
@@ -30,8 +42,9 @@ std::vector<std::vector<double>> Slowdowns::levels(const Cluster& cluster) {
       const DeviceKind& kind = cluster.kind_of(DeviceId(d));
       result[d] = neighbour_levels(kind.neighbour_slowdown, devices.size() - 1);
       const std::size_t count = result[d].size();
-      if (kind.communication_slowdown > 1.0)
-        for (std::size_t k = 0; k < count; ++k) result[d].push_back(result[d][k] * kind.communication_slowdown);
+      if (!minds_traffic(kind)) continue;
+      for (const double slowdown : traffic_slowdowns(kind))
+        for (std::size_t k = 0; k < count; ++k) result[d].push_back(result[d][k] * slowdown);
     }
   return result;
 }
@@ -42,9 +55,9 @@ Slowdowns::Slowdowns(const Cluster& cluster, Platform& platform)
     Machine machine;
     for (const std::size_t d : devices) {
       const DeviceKind& kind = cluster.kind_of(DeviceId(d));
-      states_[d] = {.has_communication = kind.communication_slowdown > 1.0,
+      states_[d] = {.has_communication = minds_traffic(kind),
                     .has_neighbours = kind.neighbour_slowdown > 1.0 && devices.size() > 1,
-                    .is_communicating = false,
+                    .traffic = {},
                     .machine = machines_.size()};
       machine.is_shared = machine.is_shared || states_[d].has_neighbours;
     }
@@ -53,9 +66,9 @@ Slowdowns::Slowdowns(const Cluster& cluster, Platform& platform)
   }
 }
 
-void Slowdowns::communication(DeviceId device, bool is_on) {
+void Slowdowns::change_traffic(DeviceId device, Traffic traffic, int change) {
   State& state = states_[device.index()];
-  state.is_communicating = is_on;
+  state.traffic[static_cast<std::size_t>(traffic)] += change;
   if (state.has_communication) apply(device.index());
 }
 
@@ -74,7 +87,9 @@ void Slowdowns::apply(std::size_t device) {
   const std::size_t neighbour_count = state.has_neighbours ? machine.devices.size() : 1;
   std::size_t level = 0;
   if (state.has_neighbours) level = static_cast<std::size_t>(machine.busy - (is_busy_[device] ? 1 : 0));
-  if (state.has_communication && state.is_communicating) level += neighbour_count;
+  const auto first = std::find_if(state.traffic.begin(), state.traffic.end(), [](int count) { return count > 0; });
+  if (state.has_communication && first != state.traffic.end())
+    level += neighbour_count * (1 + static_cast<std::size_t>(first - state.traffic.begin()));
   platform_.set_level(device, level);
 }
 
@@ -82,7 +97,7 @@ void Slowdowns::reset() {
   for (Machine& machine : machines_) machine.busy = 0;
   for (std::size_t d = 0; d < states_.size(); ++d) {
     is_busy_[d] = false;
-    states_[d].is_communicating = false;
+    states_[d].traffic = {};
     if (states_[d].has_neighbours || states_[d].has_communication) platform_.set_level(d, 0);
   }
 }

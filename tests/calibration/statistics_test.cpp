@@ -14,6 +14,16 @@ TEST(Statistics, Quantiles) {
   EXPECT_DOUBLE_EQ(quantile({10, 20, 30, 40, 50}, 0.95), 48.0);
 }
 
+TEST(Statistics, MiddleMeanLeavesOutBothEnds) {
+  // 1 to 19 and an interruption: the 5 % and 95 % quantiles of 20 values lie between the first two and the last two.
+  std::vector<double> values;
+  for (int i = 1; i <= 19; ++i) values.push_back(i);
+  values.push_back(1000.0);
+  EXPECT_DOUBLE_EQ(middle_mean(values), (2.0 + 19.0) / 2.0);
+  EXPECT_EQ(middle_mean({}), 0.0);
+  EXPECT_EQ(middle_mean({3.0}), 3.0);
+}
+
 TEST(Statistics, UncertaintyOfTheMedian) {
   EXPECT_EQ(median_uncertainty({1, 1, 1, 1, 1}), 1.0);  // five are too few
   std::vector<double> values;

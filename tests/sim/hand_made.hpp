@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -29,6 +30,7 @@ struct HandMadeCluster {
   double slowdown = 1.0;
   double neighbour_slowdown = 1.0;
   double step_overhead_s = 0.0;
+  std::optional<double> receive_slowdown{}, send_slowdown{};
 };
 
 inline Cluster make_cluster(const HandMadeCluster& hand_made) {
@@ -45,6 +47,8 @@ inline Cluster make_cluster(const HandMadeCluster& hand_made) {
   kind.communication_slowdown = hand_made.slowdown;
   kind.neighbour_slowdown = hand_made.neighbour_slowdown;
   kind.step_overhead = Seconds(hand_made.step_overhead_s);
+  kind.receive_slowdown = hand_made.receive_slowdown;
+  kind.send_slowdown = hand_made.send_slowdown;
   kind.source = "made up for a test";
   description.kinds.push_back(kind);
   for (int i = 0; i < hand_made.devices; ++i) {

@@ -111,6 +111,24 @@ TEST(Slowdown, HoldsWhileATransferTouchesTheDevice) {
   }
 }
 
+TEST(Slowdown, OfMessagesIsTheReceiversWhereTheKindSaysSo) {
+  // A transfer of 2 s: the receiver computes at a quarter of its speed meanwhile, 0.5 of its 4 s, so 2 + 3.5 = 5.5 s;
+  // the sender at full speed, though collectives would slow it down.
+  test::HandMadeCluster two{.devices = 2, .switches = 0, .cables = {{.from = 0, .to = 1, .bandwidth = 1e9}}};
+  two.slowdown = 2.0;
+  two.receive_slowdown = 4.0;
+  two.send_slowdown = 1.0;
+  const Cluster cluster = test::make_cluster(two);
+  HandMadeProgram program;
+  program.compute(0, 4.0);
+  program.compute(1, 4.0);
+  program.transfer(0, 1, 2'000'000'000);
+  Simulator simulator(cluster);
+  const StepReport report = simulator.run(program.build()).report;
+  EXPECT_NEAR(report.devices.at(0).compute.value(), 4.0, 1e-7);
+  EXPECT_NEAR(report.devices.at(1).compute.value(), 5.5, 1e-7);
+}
+
 TEST(Slowdown, GrowsWithTheNeighboursThatCompute) {
   // With k of 2 neighbours computing, compute takes 1 + (1.5 - 1) k / 2 times as long.
   const Cluster cluster =

@@ -2,6 +2,7 @@
 #include "gabra/calibration/machine.hpp"
 #include "gabra/cluster/collective.hpp"
 #include "gabra/core/check.hpp"
+#include "least_squares.hpp"
 #include "passes.hpp"
 
 #include <fmt/format.h>
@@ -19,7 +20,8 @@ using detail::PassTimes;
 constexpr double kPoorTimes = 0.1;      // median error of a model from which on its fit is called poor
 constexpr double kPoorTransfers = 0.2;  // messages of all sizes by two figures
 constexpr double kPoorRoofline = 0.5;   // single layers by a few figures per class
-constexpr double kMostSlowdown = 20.0;  // a device that computes nothing while it communicates
+constexpr std::int64_t kSmallMessage = std::int64_t{64} << 10;  // bytes up to which the cache makes no difference
+constexpr double kMostSlowdown = 20.0;                          // a device that computes nothing while it communicates
 
 /// Medians of one unit at one size of micro-batch.
 struct UnitTimes {
@@ -66,6 +68,7 @@ class MachineFitter {
     fit_update();
     fit_roofline();
     fit_links();
+    fit_message_slowdowns();
     fit_all_reduce();
     fit_communication_slowdown();
     return {.cluster = build(),
@@ -95,7 +98,8 @@ class MachineFitter {
   void fit_all_reduce();
   void scale_to_steps();
   [[nodiscard]] static Bytes reduced_bytes(const CalibrationRun& run);
-  [[nodiscard]] Seconds delay_of_messages();
+  [[nodiscard]] double message_ratio();
+  void fit_message_slowdowns();
   void fit_communication_slowdown();
   [[nodiscard]] Cluster build() const;
   [[nodiscard]] double parameter_traffic() const;
@@ -120,7 +124,7 @@ void MachineFitter::read(const CalibrationRun& run) {
   SizeTimes& size = sizes_[run.micro_batch];
   std::vector<UnitTimes> medians;
   for (const PassTimes& times : detail::pass_times(run))
-    medians.push_back({median(times.forward), median(times.backward)});
+    medians.push_back({middle_mean(times.forward), middle_mean(times.backward)});
   switch (run.role) {
     case CalibrationRole::UnitsTogether:
       size.units = medians;
@@ -304,32 +308,69 @@ void MachineFitter::fit_roofline() {
              fmt::format("peak {}, {}", to_text(fit.peak), to_text(fit.bandwidth)), fit.quality, kPoorRoofline});
 }
 
-/// How much longer a message takes inside a step than alone: who computes looks after it now and then.
-Seconds MachineFitter::delay_of_messages() {
-  std::vector<double> delays;
+/// Messages of a step are not in the cache as a test's are: how many times as long they take as alone, where somebody
+/// waits for them.
+double MachineFitter::message_ratio() {
   const auto first = samples_.transfers.find({0, 1});
-  if (first == samples_.transfers.end()) return {};
+  if (first == samples_.transfers.end()) return 1.0;
   const LinkFit alone = fit_link(first->second);
+  std::vector<double> ratios;
   for (const CalibrationRun& run : samples_.runs) {
     if (run.role != CalibrationRole::Pipeline) continue;
-    for (std::size_t i = 0; i < run.program.instructions.size(); ++i) {
-      const Instruction& one = run.program.instructions[i];
-      if (one.opcode != Opcode::Send) continue;
-      for (const Timeline& timeline : run.timelines)
-        delays.push_back(
-            (timeline.spans[i].end - timeline.spans[i].begin - alone.latency - one.bytes / alone.bandwidth).value());
+    for (const detail::AwaitedMessage& message : detail::awaited_messages(run))
+      if (message.bytes.value() > kSmallMessage)
+        ratios.push_back(message.seconds / (alone.latency + message.bytes / alone.bandwidth).value());
+  }
+  if (ratios.empty()) return 1.0;
+  const double ratio = std::max(1.0, median(ratios));
+  notes_.push_back(fmt::format("a message takes {:.2f} times as long inside a step as alone", ratio));
+  return ratio;
+}
+
+/// What copying a message costs the devices that compute meanwhile, by how passes of one stage differ that had
+/// messages beside them and passes that had none.
+void MachineFitter::fit_message_slowdowns() {
+  if (links_.empty()) return;
+  LeastSquares<2> sums;
+  bool has_any = false;
+  for (const CalibrationRun& run : samples_.runs) {
+    if (run.role != CalibrationRole::Pipeline) continue;
+    has_any = true;
+    std::map<std::pair<StageId, Opcode>, std::vector<detail::PassWithMessages>> groups;
+    for (const detail::PassWithMessages& pass : detail::passes_with_messages(run))
+      groups[{pass.stage, pass.opcode}].push_back(pass);
+    for (const auto& [key, passes] : groups) {
+      detail::PassWithMessages mean;
+      const auto count = static_cast<double>(passes.size());
+      for (const detail::PassWithMessages& pass : passes) {
+        mean.seconds += pass.seconds / count;
+        mean.received += pass.received / count;
+        mean.sent += pass.sent / count;
+      }
+      const double bandwidth = links_.front().bandwidth.value();
+      for (const detail::PassWithMessages& pass : passes)
+        sums.add({(pass.received - mean.received) / bandwidth, (pass.sent - mean.sent) / bandwidth},
+                 pass.seconds - mean.seconds, 1.0 / mean.seconds);
     }
   }
-  const Seconds delay(std::max(0.0, median(delays)));
-  if (!delays.empty())
-    notes_.push_back(
-        fmt::format("a message takes {} longer beside compute than alone: part of the links' latency", to_text(delay)));
-  return delay;
+  if (!has_any) return;
+  const auto [received, sent] = sums.solve_non_negative();
+  const auto slowdown_of = [](double share) { return 1.0 / (1.0 - std::clamp(share, 0.0, 1.0 - 1.0 / kMostSlowdown)); };
+  kind_.receive_slowdown = slowdown_of(received);
+  kind_.send_slowdown = slowdown_of(sent);
+  notes_.push_back(
+      fmt::format("while a message is received, compute loses {:.0f} % of that time, while one is sent {:.0f} %",
+                  100.0 * received, 100.0 * sent));
 }
 
 void MachineFitter::fit_links() {
-  const Seconds delay = delay_of_messages();
-  for (const auto& [pair, transfers] : samples_.transfers) {
+  const double ratio = message_ratio();
+  for (auto [pair, transfers] : samples_.transfers) {
+    const auto node = [&](int device) { return samples_.nodes[static_cast<std::size_t>(device)]; };
+    // Measured between the first two devices: true of pairs that are on one machine, or are not, as these.
+    if ((node(pair.first) == node(pair.second)) == (node(0) == node(1)))
+      for (TransferSample& sample : transfers)
+        if (sample.bytes.value() > kSmallMessage) sample.seconds = sample.seconds * ratio;
     const LinkFit fit = fit_link(transfers);
     const std::string name = fmt::format("{}->{}", samples_.devices[static_cast<std::size_t>(pair.first)],
                                          samples_.devices[static_cast<std::size_t>(pair.second)]);
@@ -338,7 +379,7 @@ void MachineFitter::fit_links() {
     link.from = VertexId(pair.first);
     link.to = VertexId(pair.second);
     link.bandwidth = fit.bandwidth;
-    link.latency = fit.latency + delay;
+    link.latency = fit.latency;
     links_.push_back(link);
     add_model(
         {name, fmt::format("{} and {}", to_text(fit.latency), to_text(fit.bandwidth)), fit.quality, kPoorTransfers});
@@ -374,7 +415,6 @@ void MachineFitter::fit_all_reduce() {
 /// Gradients are not in the cache as a test's data are: what is not small takes as many times as long as the all-reduce
 /// of all gradients does inside a step.
 void MachineFitter::scale_to_steps() {
-  constexpr std::int64_t kSmall = std::int64_t{64} << 10;
   for (const CalibrationRun& run : samples_.runs) {
     if (run.role != CalibrationRole::OneBucket || run.program.collectives.empty()) continue;
     const double inside = median(detail::durations(run, Opcode::AllReduce));
@@ -382,11 +422,11 @@ void MachineFitter::scale_to_steps() {
     AllReduceSample whole = all_reduces_.front();
     for (const AllReduceSample& known : all_reduces_)
       if (known.devices == static_cast<int>(group.devices.size()) && known.bytes >= whole.bytes) whole = known;
-    if (whole.bytes.value() <= kSmall || inside <= 0.0) return;
+    if (whole.bytes.value() <= kSmallMessage || inside <= 0.0) return;
     // The test stops at a largest size; beyond it bandwidth stays what it is.
     const double ratio = inside / whole.seconds.value() * (whole.bytes / reduced_bytes(run));
     for (AllReduceSample& sample : all_reduces_)
-      if (sample.bytes.value() > kSmall) sample.seconds = sample.seconds * ratio;
+      if (sample.bytes.value() > kSmallMessage) sample.seconds = sample.seconds * ratio;
     notes_.push_back(
         fmt::format("an all-reduce of all gradients takes {:.2f} times as long inside a step as alone", ratio));
     return;

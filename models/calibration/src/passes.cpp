@@ -51,6 +51,52 @@ std::vector<double> gaps(const CalibrationRun& run) {
   return result;
 }
 
+namespace {
+
+bool overlap(const Timeline::Span& a, const Timeline::Span& b) { return a.begin < b.end && b.begin < a.end; }
+
+bool computes(const CalibrationRun& run, std::size_t i) {
+  return run.program.streams[run.program.instructions[i].stream.index()].kind == StreamKind::Compute;
+}
+
+}  // namespace
+
+std::vector<AwaitedMessage> awaited_messages(const CalibrationRun& run) {
+  std::vector<AwaitedMessage> result;
+  const auto& instructions = run.program.instructions;
+  for (std::size_t i = 0; i < instructions.size(); ++i) {
+    if (instructions[i].opcode != Opcode::Receive) continue;
+    for (const Timeline& timeline : run.timelines) {
+      bool is_awaited = true;
+      for (std::size_t k = 0; k < instructions.size() && is_awaited; ++k)
+        is_awaited = instructions[k].device != instructions[i].device || !computes(run, k) ||
+                     !overlap(timeline.spans[i], timeline.spans[k]);
+      if (is_awaited) result.push_back({instructions[i].bytes, length(timeline, i)});
+    }
+  }
+  return result;
+}
+
+std::vector<PassWithMessages> passes_with_messages(const CalibrationRun& run) {
+  std::vector<PassWithMessages> result;
+  const auto& instructions = run.program.instructions;
+  for (std::size_t i = 0; i < instructions.size(); ++i) {
+    const Instruction& pass = instructions[i];
+    if (pass.opcode != Opcode::Forward && (pass.opcode != Opcode::Backward || pass.segment >= 0)) continue;
+    for (const Timeline& timeline : run.timelines) {
+      PassWithMessages& one =
+          result.emplace_back(PassWithMessages{pass.opcode, pass.stage, length(timeline, i), 0.0, 0.0});
+      for (std::size_t k = 0; k < instructions.size(); ++k) {
+        const Instruction& message = instructions[k];
+        if (message.device != pass.device || !overlap(timeline.spans[i], timeline.spans[k])) continue;
+        if (message.opcode == Opcode::Receive) one.received += static_cast<double>(message.bytes.value());
+        if (message.opcode == Opcode::Send) one.sent += static_cast<double>(message.bytes.value());
+      }
+    }
+  }
+  return result;
+}
+
 std::vector<OverlappedBackward> overlapped_backwards(const CalibrationRun& run) {
   struct Place {
     std::size_t first = 0, last = 0;

@@ -29,4 +29,20 @@ struct OverlappedBackward {
 };
 [[nodiscard]] std::vector<OverlappedBackward> overlapped_backwards(const CalibrationRun& run);
 
+/// A message of a step to a device that computed nothing while it was under way.
+struct AwaitedMessage {
+  Bytes bytes;
+  double seconds = 0.0;
+};
+[[nodiscard]] std::vector<AwaitedMessage> awaited_messages(const CalibrationRun& run);
+
+/// A pass (forward, or backward in one piece), and the messages that came or left while it computed.
+struct PassWithMessages {
+  Opcode opcode = Opcode::Forward;
+  StageId stage;
+  double seconds = 0.0;
+  double received = 0.0, sent = 0.0;  ///< bytes
+};
+[[nodiscard]] std::vector<PassWithMessages> passes_with_messages(const CalibrationRun& run);
+
 }  // namespace gabra::detail

@@ -19,6 +19,18 @@ double quantile(std::vector<double> values, double share) {
 
 double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
 
+double middle_mean(const std::vector<double>& values) {
+  constexpr double kLeftOut = 0.05;
+  const double low = quantile(values, kLeftOut), high = quantile(values, 1.0 - kLeftOut);
+  double sum = 0.0, count = 0.0;
+  for (const double value : values) {
+    if (value < low || value > high) continue;
+    sum += value;
+    count += 1.0;
+  }
+  return count > 0.0 ? sum / count : 0.0;
+}
+
 double median_uncertainty(std::vector<double> values) {
   constexpr std::size_t kFewest = 6;  // below, no pair of order statistics holds the median with 95 %
   constexpr double kNormal = 1.96;

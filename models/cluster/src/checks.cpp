@@ -51,6 +51,8 @@ void check_kind(const DeviceKind& kind, PartChecks part) {
   part.non_negative(kind.idle_power.value(), "idle_power");
   part.non_negative(kind.busy_power.value(), "busy_power");
   for (const auto& [slowdown, field] : {std::pair{kind.communication_slowdown, "communication_slowdown"},
+                                        std::pair{kind.receive_slowdown.value_or(1.0), "receive_slowdown"},
+                                        std::pair{kind.send_slowdown.value_or(1.0), "send_slowdown"},
                                         std::pair{kind.neighbour_slowdown, "neighbour_slowdown"}})
     part.require(std::isfinite(slowdown) && slowdown >= 1.0, field, fmt::format("the number {}", slowdown),
                  "a finite number from 1");

@@ -87,6 +87,8 @@ class ClusterReader {
     kind.idle_power = object.watts_or("idle_power", Watts(0.0));
     kind.busy_power = object.watts_or("busy_power", Watts(0.0));
     kind.communication_slowdown = object.number_or("communication_slowdown", 1.0);
+    if (object.has("receive_slowdown")) kind.receive_slowdown = object.number("receive_slowdown");
+    if (object.has("send_slowdown")) kind.send_slowdown = object.number("send_slowdown");
     kind.neighbour_slowdown = object.number_or("neighbour_slowdown", 1.0);
     kind.instruction_overhead = object.seconds_or("instruction_overhead", Seconds(0.0));
     kind.step_overhead = object.seconds_or("step_overhead", Seconds(0.0));

@@ -15,6 +15,8 @@ std::string compact(const json::Value& value) {
 /// Without what is as by default: most files are written for people.
 void add_overheads(const DeviceKind& kind, json::Value& object) {
   if (kind.launch_ahead == LaunchAhead::Layer) object["launch_ahead"] = "layer";
+  if (kind.receive_slowdown) object["receive_slowdown"] = *kind.receive_slowdown;
+  if (kind.send_slowdown) object["send_slowdown"] = *kind.send_slowdown;
   if (kind.neighbour_slowdown != 1.0) object["neighbour_slowdown"] = kind.neighbour_slowdown;
   if (kind.instruction_overhead > Seconds(0.0))
     object["instruction_overhead"] = to_exact_text(kind.instruction_overhead);

@@ -17,6 +17,8 @@ void add_kind(const DeviceKind& kind, Hasher& hash) {
   hash.add(kind.idle_power);
   hash.add(kind.busy_power);
   hash.add(kind.communication_slowdown);
+  for (const std::optional<double>& slowdown : {kind.receive_slowdown, kind.send_slowdown})
+    if (slowdown) hash.add(*slowdown);
   hash.add(kind.neighbour_slowdown);
   hash.add(kind.instruction_overhead);
   hash.add(kind.step_overhead);

@@ -13,6 +13,10 @@ namespace gabra {
 /// The middle value, or the mean of the middle two; 0 of none.
 [[nodiscard]] double median(std::vector<double> values);
 
+/// Mean of the values from the 5 % to the 95 % quantile: of times whose sum over a step is wanted, which is more than
+/// the sum of their medians, since times are skewed; 0 of none.
+[[nodiscard]] double middle_mean(const std::vector<double>& values);
+
 /// Half the width of the 95 % confidence interval of the median over the median, from the order of the values alone
 /// (binomial, no assumption on how they are distributed). 1 where there are too few values (below 6) to say.
 [[nodiscard]] double median_uncertainty(std::vector<double> values);

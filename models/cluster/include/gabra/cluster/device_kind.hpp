@@ -47,6 +47,9 @@ struct DeviceKind {
   Watts idle_power;
   Watts busy_power;
   double communication_slowdown = 1.0;  ///< compute takes this many times as long while communication runs; >= 1
+  /// The same while messages, but no collectives, are received or only sent; communication_slowdown where not stated. A
+  /// CPU rank copies what it receives with the core that computes, and sends for nothing.
+  std::optional<double> receive_slowdown{}, send_slowdown{};
   /// Compute takes this many times as long while all other devices of the machine compute too (they share its memory),
   /// and a share of it while some do; >= 1.
   double neighbour_slowdown = 1.0;
