@@ -11,8 +11,13 @@
 
 namespace gabra::exec {
 
-MicroBatchPasses::MicroBatchPasses(StageGraph& graph, std::size_t layers)
-    : graph_(&graph), values_(layers), outputs_(layers), gradients_(layers), saved_(graph.nodes().size()) {}
+MicroBatchPasses::MicroBatchPasses(StageGraph& graph, std::size_t layers, const std::function<void()>& between_layers)
+    : graph_(&graph),
+      between_layers_(&between_layers),
+      values_(layers),
+      outputs_(layers),
+      gradients_(layers),
+      saved_(graph.nodes().size()) {}
 
 void MicroBatchPasses::forward(const ForwardPass& pass, bool keeps) {
   run(pass, {.keeps = keeps, .drops_inputs = keeps || !pass.context.is_training, .makes_outputs = true});
@@ -33,6 +38,7 @@ void MicroBatchPasses::run(const ForwardPass& pass, Rule rule) {
     const LayerId layer = nodes[i].output;
     if (rule.makes_outputs && graph_->leaves(layer)) outputs_[layer.index()] = y;
     if (graph_->last_reader(layer) >= 0) values_[layer.index()] = std::move(y);
+    if (*between_layers_) (*between_layers_)();
   }
 }
 
@@ -76,6 +82,7 @@ void MicroBatchPasses::backward(std::size_t first, std::size_t end) {
     saved.tensors.clear();
     for (std::size_t k = 0; k < node.inputs.size(); ++k)
       if (node.wanted[k]) accumulate(node.inputs[k], std::move(input_gradients_[k]));
+    if (*between_layers_) (*between_layers_)();
   }
 }
 

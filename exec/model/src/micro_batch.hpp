@@ -5,6 +5,7 @@
 #include "stage_graph.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace gabra::exec {
 /// last use.
 class MicroBatchPasses {
  public:
-  MicroBatchPasses(StageGraph& graph, std::size_t layers);
+  /// `between_layers` (may be empty) is called after every layer; it outlives this.
+  MicroBatchPasses(StageGraph& graph, std::size_t layers, const std::function<void()>& between_layers);
 
   /// An input of the stage.
   void put_value(LayerId layer, at::Tensor value) { values_[layer.index()] = std::move(value); }
@@ -49,6 +51,7 @@ class MicroBatchPasses {
   void collect_arrived(LayerId layer);
 
   StageGraph* graph_;
+  const std::function<void()>* between_layers_;
   std::vector<at::Tensor> values_, outputs_, gradients_;  // by layer
   std::vector<Saved> saved_;                              // by node
   std::vector<Arrived> arrived_;

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -26,10 +27,11 @@ struct StageModule::Impl {
         state(network_, outline, optimizer, options),
         graph(network_, outline, state, options),
         units(outline.units),
-        dtype(options.dtype) {}
+        dtype(options.dtype),
+        between_layers(options.between_layers) {}
 
   MicroBatchPasses& passes(std::int64_t micro_batch) {
-    return in_flight.try_emplace(micro_batch, graph, network.layers().size()).first->second;
+    return in_flight.try_emplace(micro_batch, graph, network.layers().size(), between_layers).first->second;
   }
   const MicroBatchPasses& existing(std::int64_t micro_batch) const {
     const auto found = in_flight.find(micro_batch);
@@ -46,6 +48,7 @@ struct StageModule::Impl {
   StageGraph graph;
   UnitRange units;
   c10::ScalarType dtype;
+  std::function<void()> between_layers;
   std::map<std::int64_t, MicroBatchPasses> in_flight;
 };
 
@@ -75,6 +78,7 @@ void StageModule::put_activation(std::int64_t micro_batch, std::int32_t tensor, 
 
 void StageModule::forward(std::int64_t micro_batch, bool keeps, const PassContext& pass) {
   const NoTape no_tape;
+  if (keeps || pass.is_training) impl_->state.check_trains();
   impl_->passes(micro_batch).forward({pass, micro_batch}, keeps);
 }
 

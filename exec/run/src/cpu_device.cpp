@@ -6,6 +6,8 @@
 #include "gabra/exec/tensor_memory.hpp"
 #include "transfer_lanes.hpp"
 
+#include <sched.h>
+
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <fmt/format.h>
@@ -26,12 +28,21 @@ using std::chrono::microseconds;
 // are short, then leaves the core to whoever can use it, for a small part of what it has waited already; beside
 // computation, looking takes time from it.
 constexpr double kEagerSeconds = 200e-6;
+constexpr double kEagerOnOwnCores = 50e-3;  // where no other rank could use them
 constexpr double kShareAsleep = 0.02;
 constexpr double kShortestNap = 20e-6;
 constexpr double kLongestNap = 200e-6;
 constexpr microseconds kShortestSleep{20};
 constexpr microseconds kLongestSleep{500};
+constexpr microseconds kMessagesOnly{5000};  // the computing thread looks after messages between layers
 constexpr microseconds kAnotherLooks{1000};  // the computing thread waits, and looks itself
+
+/// Whether this rank is bound to as many cores as it computes with.
+bool has_own_cores() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  return ::sched_getaffinity(0, sizeof(cores), &cores) == 0 && CPU_COUNT(&cores) <= at::get_num_threads();
+}
 
 class CpuDevice final : public Device {
  public:
@@ -42,6 +53,9 @@ class CpuDevice final : public Device {
 
   [[nodiscard]] c10::Device torch_device() const override { return c10::Device(c10::DeviceType::CPU); }
   void submit(Work work) override;
+  void between_layers() override {
+    if (lanes_.running() > 0) pump_if_free();
+  }
   void finish() override;
   [[nodiscard]] std::vector<Timeline::Span> spans() const override { return spans_.all(); }
   void set_recording(bool is_on) override { spans_.set_recording(is_on); }
@@ -70,6 +84,7 @@ class CpuDevice final : public Device {
   const Program& program_;
   const CpuDeviceOptions options_;
   const int rank_;
+  const double eager_s_;  // how long a wait looks all the time
   CompletionFlags flags_;
   SpanRecorder spans_;
   TransferLanes lanes_;
@@ -95,6 +110,7 @@ CpuDevice::CpuDevice(const Program& program, Communicator& communicator, const C
     : program_(program),
       options_(options),
       rank_(communicator.rank()),
+      eager_s_(has_own_cores() ? kEagerOnOwnCores : kEagerSeconds),
       flags_(program.instructions.size()),
       spans_(program.instructions.size()),
       lanes_(program, communicator, flags_, spans_) {
@@ -218,9 +234,9 @@ void CpuDevice::wait_until(Predicate is_done, Describe describe) {
   bool is_noted = false;
   while (!is_done()) {
     throw_if_failed();
-    pump();
+    if (pump()) continue;  // what ended may be what is waited for
     const double now = monotonic_seconds();
-    if (now - begin < kEagerSeconds) {
+    if (now - begin < eager_s_) {
       std::this_thread::yield();
       continue;
     }
@@ -254,9 +270,10 @@ void CpuDevice::fail(std::exception_ptr error) {
   has_failed_ = true;
 }
 
-/// Beside the computation that follows, transfers are the service thread's, and so is a Load that has become ready.
+/// Beside the computation that follows, collectives are the service thread's, and so is a Load that has become ready.
+/// Messages are looked after between layers: on a virtual machine a thread that wakes up for them takes some 25 us.
 void CpuDevice::wake_service_if_needed() {
-  if (!is_service_asleep_ || (lanes_.running() == 0 && !is_load_ready())) return;
+  if (!is_service_asleep_ || (lanes_.running_collectives() == 0 && !is_load_ready())) return;
   {
     const std::lock_guard lock(mutex_);
     is_woken_ = true;
@@ -318,7 +335,7 @@ void CpuDevice::serve_step() {
     if (is_another_looking)
       changed_.wait_for(lock, kAnotherLooks, is_wanted);
     else if (lanes_.running() > 0 || is_load_ready())
-      changed_.wait_for(lock, sleep, is_wanted);
+      changed_.wait_for(lock, lanes_.running_collectives() > 0 || is_load_ready() ? sleep : kMessagesOnly, is_wanted);
     else
       changed_.wait(lock, is_wanted);
     is_service_asleep_ = false;

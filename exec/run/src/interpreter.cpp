@@ -88,6 +88,7 @@ Interpreter::Impl::Impl(const Program& program_, Parts parts_)
       slots(program_.instructions.size()),
       loaded(program_.instructions.size()) {
   if (parts.class_weights.defined()) parts.class_weights = to_device(parts.class_weights, parts.model.device);
+  parts.model.between_layers = [&device = parts.device] { device.between_layers(); };
   for (std::size_t s = 0; s < program.stages.size(); ++s) {
     const StageOutline& outline = program.stages[s];
     if (std::find(outline.devices.begin(), outline.devices.end(), routes.device()) == outline.devices.end()) continue;

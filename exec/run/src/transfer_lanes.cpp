@@ -83,6 +83,7 @@ void TransferLanes::start(Lane& lane) {
   lane.running = communicator_.start(
       {work.instruction, instruction.opcode, instruction.peer, instruction.collective, lane.tensor});
   ++running_;
+  if (instruction.collective >= 0) ++running_collectives_;
 }
 
 void TransferLanes::end(Lane& lane) {
@@ -94,6 +95,7 @@ void TransferLanes::end(Lane& lane) {
   lane.tensor = at::Tensor();
   last_end_ = now;
   --running_;
+  if (program_.instructions[work.instruction.index()].collective >= 0) --running_collectives_;
   --left_;
   flags_.set(work.instruction);
 }
@@ -119,6 +121,7 @@ void TransferLanes::abandon() {
     lane.tensor = at::Tensor();
   }
   running_ = 0;
+  running_collectives_ = 0;
   left_ = 0;
 }
 

@@ -28,8 +28,9 @@ class TransferLanes {
   /// ended.
   bool pump();
   [[nodiscard]] std::size_t running() const { return running_; }  ///< started and not ended; any thread may ask
-  [[nodiscard]] std::size_t left() const { return left_; }        ///< not ended; any thread may ask
-  [[nodiscard]] double last_end() const { return last_end_; }     ///< when a transfer last ended; any thread may ask
+  [[nodiscard]] std::size_t running_collectives() const { return running_collectives_; }
+  [[nodiscard]] std::size_t left() const { return left_; }     ///< not ended; any thread may ask
+  [[nodiscard]] double last_end() const { return last_end_; }  ///< when a transfer last ended; any thread may ask
   /// What holds up instruction `id`: the transfer that runs on its stream, or itself.
   [[nodiscard]] std::string describe_wait(InstructionId id) const;
   /// Some transfer that is not done.
@@ -55,7 +56,7 @@ class TransferLanes {
   CompletionFlags& flags_;
   SpanRecorder& spans_;
   std::vector<Lane> lanes_;  // of this rank's communication streams, in the order of streams
-  std::atomic<std::size_t> running_{0}, left_{0};
+  std::atomic<std::size_t> running_{0}, running_collectives_{0}, left_{0};
   std::atomic<double> last_end_{0.0};
 };
 

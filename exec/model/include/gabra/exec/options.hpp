@@ -5,6 +5,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <functional>
 
 namespace gabra::exec {
 
@@ -13,8 +14,13 @@ namespace gabra::exec {
 struct ModelOptions {
   c10::ScalarType dtype = c10::ScalarType::Float;
   c10::Device device{c10::DeviceType::CPU};
-  std::uint64_t seed =
-      0;  ///< of the initial weights (keyed by parameter name, so any plan starts alike) and of dropout
+  /// Of the initial weights (keyed by parameter name, so any plan starts alike) and of dropout.
+  std::uint64_t seed = 0;
+  /// Weights (zero until they are written to) and running statistics alone: no gradients, no optimizer's state.
+  /// forward() in evaluation mode is all that such a module does.
+  bool only_outputs = false;
+  /// Called after every layer of a forward or backward, in the thread that computes: a chance to look after transfers.
+  std::function<void()> between_layers{};
 };
 
 /// What one update does, beyond what the plan fixes (which optimizer, clipping).

@@ -44,6 +44,8 @@ class Device {
   /// of such a tensor may then take it for its own, so what is sent and may be written to must have no other holder.
   [[nodiscard]] virtual bool enqueues_transfers() const { return false; }
   virtual void submit(Work work) = 0;
+  /// To be called by works now and then while they compute: moves transfers on where nobody else does.
+  virtual void between_layers() {}
   /// Runs or waits for everything submitted. Throws DeviceError (also for a transfer that made no progress within the
   /// time limit: names the instruction, the peer, and how long it waited) and whatever a work threw.
   virtual void finish() = 0;
@@ -51,7 +53,8 @@ class Device {
   /// (CLOCK_MONOTONIC); by InstructionId, others are 0. Empty unless recording is on.
   [[nodiscard]] virtual std::vector<Timeline::Span> spans() const = 0;
   virtual void set_recording(bool is_on) = 0;
-  /// Bytes of tensors alive at most since reset_peak(): the CPU's tensor allocator, or CUDA's caching allocator.
+  /// Bytes of tensors alive at most since reset_peak(): the CPU's tensor allocator, or CUDA's caching allocator,
+  /// without the first step, in which cuDNN searches, as soon as there is a second.
   [[nodiscard]] virtual Bytes peak_memory() const = 0;
   virtual void reset_peak() = 0;
   /// What the rank waits for right now; may be read by any thread and by a signal handler.
