@@ -6,8 +6,10 @@
 #include "gabra/exec/calibrate.hpp"
 #include "gabra/exec/measure_job.hpp"
 #include "gabra/exec/mpi_world.hpp"
+#include "gabra/exec/peer_watch.hpp"
 #include "gabra/exec/predict.hpp"
 #include "gabra/exec/train.hpp"
+#include "gabra/exec/train_folds.hpp"
 #include "gabra/exec/validate.hpp"
 #include "mpirun.hpp"
 #include "train_job.hpp"
@@ -72,6 +74,7 @@ int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
   exec::Monitor monitor(name, timeout.value());
   int status = kDone;
   try {
+    const exec::PeerWatch watch(world, name);
     work(world, monitor);
     std::fflush(stdout);
   } catch (const InputError& error) {
@@ -101,7 +104,8 @@ int run_train_rank(const FlagSet& flags, char** arguments) {
     return kNoFeasiblePlan;
   }
   return run_rank(arguments, SIGTERM, job.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
-    const std::string text = exec::train(job, world, monitor);
+    const bool trains_all = job.samples.data && job.samples.data->trains_all_folds;
+    const std::string text = trains_all ? exec::train_folds(job, world, monitor) : exec::train(job, world, monitor);
     if (!text.empty()) print_to_stdout(text);
   });
 }

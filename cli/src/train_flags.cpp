@@ -30,8 +30,8 @@ void add_train_flags(FlagSet& flags) {
   add_data_flags(flags);
   flags.add_switch("--synthetic", "random samples for any network, in place of --data");
   flags.add("--batch-file", "FILE", "a .pt file with {data, target}: every step trains on it, in place of --data");
-  flags.add("--folds", "NUMBER", "cross-validation with so many parts, from 3");
-  flags.add("--fold", "NUMBER", "which part is the test set, from 0");
+  flags.add("--folds", "NUMBER", "cross-validation with so many parts, from 3: a training for each, and means");
+  flags.add("--fold", "NUMBER", "with --folds: only the training with this part as the test set, from 0");
   flags.add_switch("--augment", "random flips and shifts of training volumes");
   flags.add("--epochs", "NUMBER", "train for so many passes over the data");
   flags.add("--steps", "NUMBER", "train for so many updates");

@@ -74,6 +74,12 @@ void read_folds(FlagReader& flags, exec::DataSelection& data) {
     flags.faults().add("--fold", std::to_string(*fold), fmt::format("a number from 0 to {}", data.folds - 1));
   else
     data.fold = fold.value_or(0);
+  data.trains_all_folds = flags.is_given("--folds") && !flags.is_given("--fold");
+  if (data.trains_all_folds)
+    for (const char* name : {"--log", "--trace"})
+      if (flags.is_given(name))
+        flags.faults().add(name, "this flag with --folds and without --fold, which trains once for every fold",
+                           "--fold too; each fold has a log of its own in --checkpoint-dir");
 }
 
 exec::SampleSource read_samples(FlagReader& flags) {

@@ -2,10 +2,12 @@
 // What `gabra train` makes of its surroundings before and after the ranks run: flags, cores, slots, jobs of others,
 // statuses, restarts.
 #include "support/training_case.hpp"
+#include "support/training_run.hpp"
 
 #include <sched.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 
 namespace gabra::test {
@@ -136,6 +138,22 @@ TEST_F(Launch, TheBarIsForTerminals) {
   EXPECT_EQ(quiet.out.find("step 2/2"), std::string::npos) << quiet.out;
   const Outcome file = shell(line);
   EXPECT_EQ(file.err.find("step 2/2"), std::string::npos) << file.err;
+}
+
+TEST_F(Launch, ADeadRankIsNoticedWhereNothingStopsTheOthers) {
+  // As srun does without --kill-on-bad-exit=1, this mpirun leaves the other ranks alone.
+  TrainingRun run("mpirun",
+                  split_words("--allow-run-as-root --oversubscribe --enable-recovery -np 2 " GABRA_COMMAND
+                              " train --plan two.json --synthetic --steps 100000 --log log.jsonl"),
+                  folder_.path());
+  ASSERT_TRUE(run.wait_until([&] { return line_count(folder_.file("log.jsonl")) > 3; })) << run.err();
+  const auto ranks = run.ranks();
+  ASSERT_EQ(ranks.size(), 2U);
+  ::kill(ranks[1], SIGKILL);
+  const auto end = run.wait(10.0);
+  ASSERT_TRUE(end.has_value()) << "still running: " << run.err();
+  EXPECT_NE(end->err.find("gabra-exec: rank 0: rank 1 on "), std::string::npos) << end->err;
+  for (const pid_t rank : ranks) EXPECT_FALSE(is_alive(rank));
 }
 
 TEST_F(Launch, ThePlanOfTheDemoTrainsOnTwoRanks) {

@@ -2,6 +2,7 @@
 #include "data_set.hpp"
 
 #include "gabra/core/error.hpp"
+#include "people.hpp"
 
 #include <fmt/format.h>
 
@@ -99,6 +100,8 @@ std::unique_ptr<DataSet> prepare_data(const DataSelection& selection, const Netw
     set->split = data::split_subjects(set->cohort, options);
   });
   throw_together(world, faults);
+  if (world.rank() == 0) print_left_out(set->cohort, selection.sessions);
+  set->selection = selection;
   set->train = data::samples_of(set->cohort, set->split.train);
   set->validation = data::samples_of(set->cohort, set->split.validation);
   set->test = data::samples_of(set->cohort, set->split.test);
@@ -118,15 +121,17 @@ data::CohortOptions cohort_options(const DataSelection& selection) {
 
 json::Value describe_data(const DataSet& data) {
   const data::PreprocessSettings& settings = data.cache->settings();
-  return {{"task", data.cohort.task.name},
-          {"classes", data.cohort.task.classes},
-          {"extent", settings.extent},
-          {"voxel_mm", settings.voxel_mm},
-          {"low_percentile", settings.low_percentile},
-          {"high_percentile", settings.high_percentile},
-          {"train", names_of(data.cohort, data.split.train)},
-          {"validation", names_of(data.cohort, data.split.validation)},
-          {"test", names_of(data.cohort, data.split.test)}};
+  json::Value value{{"task", data.cohort.task.name},
+                    {"classes", data.cohort.task.classes},
+                    {"extent", settings.extent},
+                    {"voxel_mm", settings.voxel_mm},
+                    {"low_percentile", settings.low_percentile},
+                    {"high_percentile", settings.high_percentile},
+                    {"train", names_of(data.cohort, data.split.train)},
+                    {"validation", names_of(data.cohort, data.split.validation)},
+                    {"test", names_of(data.cohort, data.split.test)}};
+  if (data.selection.folds > 0) value.update({{"folds", data.selection.folds}, {"fold", data.selection.fold}});
+  return value;
 }
 
 std::string DataDescription::part_of(const std::string& subject) const {
@@ -156,6 +161,8 @@ DataDescription parse_data_description(const std::string& json_text, const std::
   description.train = object.texts("train");
   description.validation = object.texts("validation");
   description.test = object.texts("test");
+  description.folds = object.integer_or("folds", 0, json::kNonNegative);
+  description.fold = object.integer_or("fold", 0, json::kNonNegative);
   object.finish();
   if (description.task.classes.size() < 2)
     faults.add(object.place_of("classes").text(), "fewer than two", "the names of all classes");

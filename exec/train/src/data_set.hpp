@@ -24,10 +24,11 @@ struct DataSet {
   std::unique_ptr<data::VolumeCache> cache;
   std::vector<data::Sample> train, validation, test;
   std::vector<double> class_weights;  ///< of the training part
+  DataSelection selection;            ///< what was asked for
 };
 
-/// Reads and divides the data set and fills the cache, the ranks sharing the work. Faults of any rank are thrown by all
-/// (InputError). Collective over all ranks.
+/// Reads and divides the data set and fills the cache, the ranks sharing the work. Rank 0 says on stderr who is left
+/// out. Faults of any rank are thrown by all (InputError). Collective over all ranks.
 [[nodiscard]] std::unique_ptr<DataSet> prepare_data(const DataSelection& selection, const Network& network,
                                                     std::uint64_t seed, const MpiWorld& world);
 
@@ -45,6 +46,7 @@ struct DataDescription {
   data::Task task;
   data::PreprocessSettings settings;
   std::vector<std::string> train, validation, test;                     ///< subjects
+  std::int64_t folds = 0, fold = 0;                                     ///< of the cross-validation; 0 without
   [[nodiscard]] std::string part_of(const std::string& subject) const;  ///< "train", ..., or "new"
 };
 /// Throws InputError where the checkpoint `place` was trained without scans.

@@ -7,6 +7,7 @@
 #include "gabra/core/file.hpp"
 #include "gabra/exec/checkpoint.hpp"
 #include "gabra/exec/tensor_memory.hpp"
+#include "people.hpp"
 #include "whole_network.hpp"
 
 #include <ATen/ATen.h>
@@ -37,7 +38,7 @@ struct Predictions {
   Checkpoint checkpoint;
   DataDescription description;
   std::vector<Prediction> rows;
-  std::vector<data::LeftOut> left_out;
+  LeftOutPeople left_out;
   [[nodiscard]] const std::vector<std::string>& classes() const { return description.task.classes; }
 };
 
@@ -78,7 +79,8 @@ void predict_cohort(const DataSelection& selection, WholeNetwork& network, Predi
   if (cohort.task.classes != result.classes())
     throw_input_error("--task", fmt::format("classes {}", fmt::join(cohort.task.classes, ", ")),
                       fmt::format("those of the checkpoint, {}", fmt::join(result.classes(), ", ")));
-  result.left_out = cohort.bad;
+  result.left_out = left_out_of(cohort, options.sessions);
+  print_left_out(cohort, options.sessions);
   for (const data::Sample& sample : samples_of(cohort)) {
     const data::Subject& subject = cohort.subjects[sample.subject];
     Prediction row{subject.id,
@@ -126,7 +128,6 @@ std::string people_text(const Predictions& predictions) {
   if (const auto all = measures_of(predictions, "")) text += "\nall: " + to_text(*all) + "\n";
   for (const char* part : kParts)
     if (const auto measures = measures_of(predictions, part)) text += fmt::format("{}: {}\n", part, to_text(*measures));
-  for (const data::LeftOut& one : predictions.left_out) text += fmt::format("left out: {}: {}\n", one.id, one.reason);
   return text;
 }
 
@@ -157,9 +158,7 @@ std::string json_text(const Predictions& predictions) {
   document["predictions"] = json::Value::array();
   for (const Prediction& row : predictions.rows)
     document["predictions"].push_back(row_value(row, predictions.classes()));
-  document["left_out"] = json::Value::array();
-  for (const data::LeftOut& one : predictions.left_out)
-    document["left_out"].push_back({{"id", one.id}, {"reason", one.reason}});
+  document.update(to_value(predictions.left_out));
   return document.dump(1, ' ', false, json::Value::error_handler_t::replace) + "\n";
 }
 

@@ -26,12 +26,6 @@ json::Value devices_value(const TrainSummary& summary, const TrainJob& job, cons
   return devices;
 }
 
-json::Value left_out_value(const TrainSummary& summary) {
-  json::Value list = json::Value::array();
-  for (const data::LeftOut& one : summary.left_out) list.push_back({{"id", one.id}, {"reason", one.reason}});
-  return list;
-}
-
 /// A number that JSON has no word for is null.
 json::Value number(double value) { return std::isfinite(value) ? json::Value(value) : json::Value(); }
 
@@ -72,7 +66,7 @@ std::string to_text(const TrainSummary& summary, const TrainJob& job, const Prog
   }
   if (summary.validation) text += "validation: " + to_text(summary.validation->measures) + "\n";
   if (summary.test) text += "test: " + to_text(summary.test->measures) + "\n";
-  for (const data::LeftOut& one : summary.left_out) text += fmt::format("left out: {}: {}\n", one.id, one.reason);
+  if (summary.people) text += to_text(*summary.people);
   if (!summary.checkpoint.empty()) text += fmt::format("checkpoint: {}\n", summary.checkpoint);
   if (!summary.best.empty()) text += fmt::format("best on validation: {}\n", summary.best);
   return text;
@@ -105,7 +99,8 @@ std::string to_json_text(const TrainSummary& summary, const TrainJob& job, const
       {"test", to_value(summary.test, classes)},
       {"checkpoint", summary.checkpoint.empty() ? json::Value() : json::Value(summary.checkpoint)},
       {"best", summary.best.empty() ? json::Value() : json::Value(summary.best)},
-      {"left_out", left_out_value(summary)},
+      {"data", summary.people ? to_value(*summary.people) : json::Value()},
+      {"left_out", bad_value(summary.left_out)},
       {"devices", devices_value(summary, job, program)}};
   return document.dump(1, ' ', false, json::Value::error_handler_t::replace) + "\n";
 }

@@ -4,6 +4,7 @@
 #include "evaluation.hpp"
 #include "gabra/exec/job.hpp"
 #include "gabra/plan/program.hpp"
+#include "people.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,7 @@ struct TrainSummary {
   std::optional<PartResult> validation, test;   ///< of the last weights
   std::string checkpoint, best;                 ///< files; empty: none
   std::vector<data::LeftOut> left_out;
+  std::optional<People> people;  ///< none: samples of nobody
 };
 
 /// Median, the first two steps left out where there are more: they warm up.

@@ -66,10 +66,14 @@ std::size_t line_count(const std::string& path) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
-TrainingRun::TrainingRun(const std::vector<std::string>& arguments, const std::string& folder) {
+TrainingRun::TrainingRun(const std::vector<std::string>& arguments, const std::string& folder)
+    : TrainingRun(GABRA_COMMAND, arguments, folder) {}
+
+TrainingRun::TrainingRun(const std::string& program, const std::vector<std::string>& arguments,
+                         const std::string& folder) {
   std::vector<std::string> words = arguments;
-  std::string program = GABRA_COMMAND;
-  std::vector<char*> pointers{program.data()};
+  std::string name = program;
+  std::vector<char*> pointers{name.data()};
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   const std::string out = streams_.file("out");
@@ -79,7 +83,7 @@ TrainingRun::TrainingRun(const std::vector<std::string>& arguments, const std::s
   ::dup2(::open(out.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600), STDOUT_FILENO);
   ::dup2(::open(err.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600), STDERR_FILENO);
   if (::chdir(folder.c_str()) != 0) ::_exit(126);
-  ::execv(program.c_str(), pointers.data());
+  ::execvp(program.c_str(), pointers.data());
   ::_exit(127);
 }
 

@@ -17,6 +17,8 @@ namespace gabra::test {
 class TrainingRun {
  public:
   TrainingRun(const std::vector<std::string>& arguments, const std::string& folder);
+  /// Another program, found in PATH, that starts the ranks.
+  TrainingRun(const std::string& program, const std::vector<std::string>& arguments, const std::string& folder);
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
   /// Kills what is left.

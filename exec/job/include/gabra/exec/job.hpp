@@ -36,6 +36,7 @@ struct DataSelection {
   std::string sessions = "first";    ///< "first", "all", or the name of one
   std::int64_t folds = 0;            ///< 0: one split into train, validation and test
   std::int64_t fold = 0;             ///< counted from 0
+  bool trains_all_folds = false;     ///< one training after the other; `fold` means nothing then
   bool is_augmented = false;
   bool skips_bad = false;
   std::string cache_folder;  ///< of preprocessed volumes; empty: beside the data set
