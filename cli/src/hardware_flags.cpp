@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "hardware_request.hpp"
-#include "mpirun.hpp"
+#include "job_launcher.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
 
@@ -58,26 +57,6 @@ void read_budget(FlagReader& flags, HardwareRequest& request) {
     request.measurements = flags.integer("--measure", {1, kMostMeasurements});
 }
 
-std::vector<std::string> launcher_words(FlagReader& flags, const HardwareRequest& request) {
-  const auto launcher = flags.choice("--launcher", {"mpirun", "srun"});
-  const std::string ranks = std::to_string(request.ranks);
-  const auto hosts = flags.text("--hosts");
-  const auto hostfile = flags.text("--hostfile");
-  if (hosts) flags.refuse({"--hostfile"}, "together with --hosts");
-  if (launcher && *launcher == 1) {
-    flags.refuse({"--hosts", "--hostfile"}, "with --launcher srun, whose machines are Slurm's");
-    return {"srun", "-n", ranks};
-  }
-  std::vector<std::string> words{"mpirun"};
-  if (::geteuid() == 0) words.emplace_back("--allow-run-as-root");
-  if (!has_allocation(flags)) words.emplace_back("--oversubscribe");
-  for (const char* word : {"--bind-to", "none", "-x", "OMP_NUM_THREADS"}) words.emplace_back(word);
-  if (hosts) words.insert(words.end(), {"--host", *hosts});
-  if (hostfile) words.insert(words.end(), {"--hostfile", *hostfile});
-  words.insert(words.end(), {"-np", ranks});
-  return words;
-}
-
 void read_store(FlagReader& flags, HardwareRequest& request) {
   request.reuses = !flags.is_on("--no-reuse");
   request.store_path = flags.text("--measurements");
@@ -121,7 +100,7 @@ HardwareRequest read_hardware_request(FlagReader& flags) {
   request.step_limit = flags.seconds("--step-limit").value_or(request.step_limit);
   request.threads_per_rank = flags.integer("--threads-per-rank", {1, 1024}).value_or(1);
   read_store(flags, request);
-  request.launcher = launcher_words(flags, request);
+  request.launcher = launcher_words(flags, static_cast<std::size_t>(request.ranks));
   return request;
 }
 
