@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "flat_state.hpp"
 
+#include "gabra/core/check.hpp"
 #include "state.hpp"
 
 #include <ATen/ATen.h>
@@ -46,12 +47,13 @@ void Parameter::settle() {
 
 FlatState::FlatState(const Network& network, const StageOutline& outline, Optimizer optimizer,
                      const ModelOptions& options)
-    : optimizer_(optimizer), has_master_(options.dtype == at::kBFloat16), ranges_(outline.buckets) {
+    : optimizer_(optimizer),
+      only_outputs_(options.only_outputs),
+      has_master_(options.dtype == at::kBFloat16 && !options.only_outputs),
+      ranges_(outline.buckets) {
   if (ranges_.empty()) ranges_.push_back(outline.units);
-  if (optimizer == Optimizer::SgdMomentum)
-    state_names_ = {"momentum"};
-  else
-    state_names_ = {"exp_avg", "exp_avg_sq"};
+  if (!only_outputs_ && optimizer == Optimizer::SgdMomentum) state_names_ = {"momentum"};
+  if (!only_outputs_ && optimizer == Optimizer::AdamW) state_names_ = {"exp_avg", "exp_avg_sq"};
   if (has_master_) state_names_.emplace_back("master");
   const auto units = network.units();
   first_layer_ = units[static_cast<std::size_t>(outline.units.first)].first.index();
@@ -89,8 +91,9 @@ void FlatState::allocate_bucket(std::size_t bucket, const Network& network, cons
   }
   const auto kind = at::TensorOptions().device(options.device);
   Bucket& flat = buckets_[bucket];
-  flat.weights = at::empty({total}, kind.dtype(options.dtype));
-  flat.gradients = at::zeros({total}, kind.dtype(options.dtype));
+  flat.weights =
+      only_outputs_ ? at::zeros({total}, kind.dtype(options.dtype)) : at::empty({total}, kind.dtype(options.dtype));
+  if (!only_outputs_) flat.gradients = at::zeros({total}, kind.dtype(options.dtype));
   for (std::size_t s = 0; s < state_names_.size(); ++s)
     flat.state.push_back(at::zeros({total}, kind.dtype(wide_type(options.dtype))));
   for (const auto& [index, rule] : rules) {
@@ -98,7 +101,9 @@ void FlatState::allocate_bucket(std::size_t bucket, const Network& network, cons
                           const at::Tensor& whole) { return whole.narrow(0, at, count).view(shape); };
     Parameter& parameter = parameters_[index];
     parameter.value = view(flat.weights);
-    parameter.gradient = view(flat.gradients);
+    // Kernels want one of that shape when they are made; check_trains() sees to it that nobody writes there.
+    parameter.gradient = only_outputs_ ? parameter.value : view(flat.gradients);
+    if (only_outputs_) continue;
     if (has_master_) initialise(rule, options.seed, view(flat.state.back()));
     initialise(rule, options.seed, parameter.value);
   }
@@ -110,7 +115,7 @@ void FlatState::allocate_statistics(const Network& network, const ModelOptions& 
   if (total == 0) return;
   const auto kind = at::TensorOptions().device(options.device).dtype(wide_type(options.dtype));
   running_ = at::zeros({total}, kind);
-  pending_ = at::zeros({total}, kind);
+  if (!only_outputs_) pending_ = at::zeros({total}, kind);
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = network.layers()[first_layer_ + i];
@@ -118,9 +123,11 @@ void FlatState::allocate_statistics(const Network& network, const ModelOptions& 
     if (norm == nullptr) continue;
     const std::int64_t channels = layer.output[0];
     layers_[i].statistics = static_cast<std::ptrdiff_t>(statistics_.size());
+    const auto pending = [&](std::int64_t at) {
+      return only_outputs_ ? at::Tensor() : pending_.narrow(0, at, channels);
+    };
     statistics_.push_back({running_.narrow(0, offset, channels), running_.narrow(0, offset + channels, channels),
-                           pending_.narrow(0, offset, channels), pending_.narrow(0, offset + channels, channels),
-                           norm->momentum});
+                           pending(offset), pending(offset + channels), norm->momentum});
     statistics_.back().running_var.fill_(1.0);
     statistics_names_.push_back(layer.name);
     offset += 2 * channels;
@@ -138,13 +145,17 @@ BatchStatistics* FlatState::statistics_of(LayerId layer) {
   return index < 0 ? nullptr : &statistics_[static_cast<std::size_t>(index)];
 }
 
+void FlatState::check_trains() const { GABRA_CHECK(!only_outputs_, "a module for outputs alone is not trained"); }
+
 at::Tensor FlatState::gradient(std::size_t bucket) {
+  check_trains();
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     if (bucket_of_[i] == bucket) parameters_[i].settle();
   return buckets_[bucket].gradients;
 }
 
 void FlatState::settle_gradients() {
+  check_trains();
   for (Parameter& parameter : parameters_) parameter.settle();
 }
 
@@ -163,7 +174,7 @@ void FlatState::scale_gradients(const at::Tensor& factor) {
 void FlatState::set_micro_batches(std::int64_t micro_batches) {
   if (decay_.defined() && micro_batches == micro_batches_) return;
   micro_batches_ = micro_batches;
-  if (!running_.defined()) return;
+  if (!running_.defined() || only_outputs_) return;
   decay_ = at::empty_like(running_);
   std::int64_t offset = 0;
   for (const BatchStatistics& statistics : statistics_) {

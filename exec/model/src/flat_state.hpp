@@ -51,6 +51,8 @@ class FlatState {
   [[nodiscard]] BatchStatistics* statistics_of(LayerId layer);  ///< null but for batch norm
   [[nodiscard]] std::span<const UnitRange> buckets() const { return ranges_; }
 
+  /// Aborts for a module that was made for outputs alone; so do all that need gradients.
+  void check_trains() const;
   [[nodiscard]] at::Tensor gradient(std::size_t bucket);
   [[nodiscard]] at::Tensor squared_gradient_norm();
   void scale_gradients(const at::Tensor& factor);
@@ -83,6 +85,7 @@ class FlatState {
   [[nodiscard]] std::vector<FlatStep> flat_steps() const;
 
   Optimizer optimizer_;
+  bool only_outputs_ = false;
   bool has_master_ = false;
   std::size_t first_layer_ = 0;
   std::vector<LayerState> layers_;  // of the stage

@@ -9,11 +9,12 @@
 
 namespace gabra::exec {
 
-WholeNetwork::WholeNetwork(std::shared_ptr<const Network> network, const ModelOptions& options)
+WholeNetwork::WholeNetwork(std::shared_ptr<const Network> network, ModelOptions options)
     : network_(std::move(network)), device_(options.device) {
   StageOutline outline;
   outline.units = {0, static_cast<std::int32_t>(network_->unit_count())};
   outline.devices = {DeviceId(0)};
+  options.only_outputs = true;
   module_ = std::make_unique<StageModule>(*network_, outline, Optimizer::SgdMomentum, options);
 }
 
@@ -36,6 +37,15 @@ void load_module(StageModule& module, const std::vector<NamedTensor>& given, con
 
 void WholeNetwork::load(const std::vector<NamedTensor>& tensors, const std::string& place) {
   load_module(*module_, tensors, place);
+}
+
+std::vector<NamedTensor> WholeNetwork::state() {
+  std::map<std::string, at::Tensor> by_name;
+  for (const auto& tensors : {module_->parameters(), module_->buffers()})
+    for (const NamedTensor& named : tensors) by_name.emplace(named.name, named.tensor);
+  std::vector<NamedTensor> ordered;
+  for (const StateEntry& entry : model_state(*network_)) ordered.push_back({entry.name, by_name.at(entry.name)});
+  return ordered;
 }
 
 at::Tensor WholeNetwork::output(std::vector<at::Tensor> inputs) {

@@ -8,14 +8,19 @@
 
 namespace gabra::exec {
 
-/// A network on one device, for its outputs only: evaluation mode, no dropout, running statistics.
+/// A network on one device, for its outputs only: evaluation mode, no dropout, running statistics. It has no memory but
+/// for weights, running statistics and the tensors of a pass.
 class WholeNetwork {
  public:
-  WholeNetwork(std::shared_ptr<const Network> network, const ModelOptions& options);
+  /// All weights are zero until load(), or until state() is written to.
+  WholeNetwork(std::shared_ptr<const Network> network, ModelOptions options);
 
   /// Parameters and running statistics by name; others are passed over. Throws InputError naming `place` when one is
   /// missing.
   void load(const std::vector<NamedTensor>& tensors, const std::string& place);
+
+  /// Its parameters and running statistics, in the order of model_state(); views that may be written to.
+  [[nodiscard]] std::vector<NamedTensor> state();
 
   /// The network's output for inputs [n, shape], on the CPU in float64.
   [[nodiscard]] at::Tensor output(std::vector<at::Tensor> inputs);

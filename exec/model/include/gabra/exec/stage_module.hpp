@@ -31,7 +31,8 @@ struct NamedTensor {
 /// All work goes to the current stream of the device. Not safe to call from several threads.
 class StageModule {
  public:
-  /// Allocates parameters (initialised as PyTorch's modules are, keyed by name), gradients (zero), and optimizer state.
+  /// Allocates parameters (initialised as PyTorch's modules are, keyed by name), gradients (zero), and optimizer state;
+  /// with options.only_outputs parameters and running statistics alone.
   /// Throws InputError for an opaque layer.
   StageModule(const Network& network, const StageOutline& outline, Optimizer optimizer, const ModelOptions& options);
   ~StageModule();
