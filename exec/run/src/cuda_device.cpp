@@ -11,6 +11,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/cuda/CUDAContextLight.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -85,6 +86,10 @@ class Event {
 class CudaDevice final : public Device {
  public:
   CudaDevice(const Program& program, Communicator& communicator, const CudaDeviceOptions& options);
+  CudaDevice(const CudaDevice&) = delete;
+  CudaDevice& operator=(const CudaDevice&) = delete;
+  /// cuBLAS keeps memory for every stream that it was used on, and the next device has other streams.
+  ~CudaDevice() override { at::cuda::clearCublasWorkspaces(); }
 
   [[nodiscard]] c10::Device torch_device() const override {
     return {c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(place_.index)};
@@ -136,11 +141,7 @@ CudaDevice::CudaDevice(const Program& program, Communicator& communicator, const
     throw DeviceError(fmt::format("rank {}: GPU {} is asked for, and this machine has {}", place_.rank, options.index,
                                   cuda_device_count()));
   check_cuda(cudaSetDevice(options.index), "cudaSetDevice", place_);
-  // float32 means float32; and volumes of one shape, step after step, are what cuDNN's search for the fastest
-  // convolution is for.
-  at::globalContext().setAllowTF32CuDNN(false);
-  at::globalContext().setAllowTF32CuBLAS(false);
-  at::globalContext().setBenchmarkCuDNN(true);
+  set_cuda_arithmetic();
   const DeviceId own = program.devices[static_cast<std::size_t>(place_.rank)];
   for (std::size_t s = 0; s < program.streams.size(); ++s) {
     const Stream& stream = program.streams[s];
@@ -152,6 +153,7 @@ CudaDevice::CudaDevice(const Program& program, Communicator& communicator, const
 
 /// The step follows what the caller has put on its own stream: new weights, class weights, a learning rate.
 void CudaDevice::begin_step() {
+  const c10::cuda::CUDAGuard guard(index());  // events are made on it
   const c10::cuda::CUDAStream callers = c10::cuda::getCurrentCUDAStream(index());
   start_.record(callers, is_recording_, place_);
   if (is_recording_) {
@@ -255,6 +257,14 @@ Bytes CudaDevice::peak_memory() const {
 }  // namespace
 
 int cuda_device_count() { return static_cast<int>(c10::cuda::device_count()); }
+
+void set_cuda_arithmetic() {
+  at::Context& context = at::globalContext();
+  context.lazyInitDevice(c10::DeviceType::CUDA);  // whoever asks the allocator for statistics may be the first
+  context.setAllowTF32CuDNN(false);
+  context.setAllowTF32CuBLAS(false);
+  context.setBenchmarkCuDNN(true);
+}
 
 CudaMemory cuda_memory(int index) {
   if (index >= cuda_device_count())

@@ -27,9 +27,12 @@ struct CudaMemory {
 };
 [[nodiscard]] CudaMemory cuda_memory(int index);
 
-/// A rank with a GPU: Program::devices[communicator.rank()]. `program` and `communicator` must outlive it. Turns TF32
-/// off and cuDNN's search for the fastest convolution on, for the process. Throws DeviceError where the GPU cannot be
-/// used.
+/// For the process: float32 means float32 (no TF32), and cuDNN searches for the fastest convolution of every shape,
+/// since volumes have one shape, step after step.
+void set_cuda_arithmetic();
+
+/// A rank with a GPU: Program::devices[communicator.rank()]. `program` and `communicator` must outlive it. Calls
+/// set_cuda_arithmetic(). Throws DeviceError where the GPU cannot be used.
 [[nodiscard]] std::unique_ptr<Device> make_cuda_device(const Program& program, Communicator& communicator,
                                                        const CudaDeviceOptions& options = {});
 
