@@ -40,7 +40,7 @@ struct Ranks {
   }
   [[nodiscard]] std::unique_ptr<Communicator> communicator() const {
 #ifdef GABRA_WITH_CUDA
-    if (is_cuda) return make_nccl_communicator(world, torch_device());
+    if (is_cuda) return make_nccl_communicator(world, {.index = world.local_rank(), .time_limit_s = 60.0});
 #endif
     return make_mpi_communicator(world);
   }

@@ -6,6 +6,7 @@
 #include "gabra/core/error.hpp"
 #include "gabra/core/file.hpp"
 #include "gabra/exec/checkpoint.hpp"
+#include "gabra/exec/rank_device.hpp"
 #include "gabra/exec/tensor_memory.hpp"
 #include "people.hpp"
 #include "whole_network.hpp"
@@ -173,7 +174,7 @@ std::string predict(const PredictJob& job) {
   result.description = parse_data_description(info.data, result.checkpoint.path);
   ModelOptions options;
   options.dtype = info.training.precision == Precision::Bfloat16 ? at::kBFloat16 : at::kFloat;
-  if (job.hardware == Hardware::Cuda) options.device = c10::Device(c10::DeviceType::CUDA, 0);
+  options.device = lone_device(job.hardware);
   WholeNetwork network(info.network, options);
   network.load(result.checkpoint.tensors, result.checkpoint.path);
   if (job.data)

@@ -18,28 +18,42 @@ namespace gabra::exec {
 namespace {
 
 #ifdef GABRA_WITH_CUDA
-std::unique_ptr<Communicator> make_cuda_communicator(const MpiWorld& world) {
+/// Without a GPU, or with more ranks than GPUs, on the machine of any rank: on all ranks. One rank of each machine says
+/// it, and what several say alike is said once.
+void check_gpus(const MpiWorld& world) {
   FaultList faults;
-  const int devices = cuda_device_count();
-  if (world.local_rank() >= devices)
+  const int gpus = cuda_device_count();
+  if (world.local_rank() == gpus)
     faults.add("--device",
-               fmt::format("rank {}, the {}. of its machine, which has {} GPUs", world.rank(), world.local_rank() + 1,
-                           devices),
-               "a GPU for every rank; a CPU device does without");
+               gpus == 0
+                   ? "cuda, on a machine without a GPU"
+                   : fmt::format("cuda, with more ranks on a machine than its {} {}", gpus, gpus == 1 ? "GPU" : "GPUs"),
+               "a GPU for every rank; --device cpu does without");
   throw_together(world, faults);
-  return make_nccl_communicator(world,
-                                c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(world.local_rank())));
+}
+
+std::unique_ptr<Communicator> make_cuda_communicator(const MpiWorld& world, Seconds timeout) {
+  check_gpus(world);
+  // Sooner than a Monitor with the same time limit, which does not know whom NCCL waits for.
+  constexpr double kShare = 0.8;
+  return make_nccl_communicator(world, {.index = world.local_rank(), .time_limit_s = kShare * timeout.value()});
 }
 #else
-std::unique_ptr<Communicator> make_cuda_communicator(const MpiWorld&) {
+[[noreturn]] void refuse_cuda() {
   throw_input_error("--device", "cuda, in a gabra-exec built without it", "cpu, or a build with -DGABRA_WITH_CUDA=ON");
 }
+void check_gpus(const MpiWorld&) { refuse_cuda(); }
+std::unique_ptr<Communicator> make_cuda_communicator(const MpiWorld&, Seconds) { refuse_cuda(); }
 #endif
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_communicator(Hardware hardware, const MpiWorld& world) {
-  return hardware == Hardware::Cuda ? make_cuda_communicator(world) : make_mpi_communicator(world);
+void check_hardware(Hardware hardware, const MpiWorld& world) {
+  if (hardware == Hardware::Cuda) check_gpus(world);
+}
+
+std::unique_ptr<Communicator> make_communicator(Hardware hardware, const MpiWorld& world, Seconds timeout) {
+  return hardware == Hardware::Cuda ? make_cuda_communicator(world, timeout) : make_mpi_communicator(world);
 }
 
 std::unique_ptr<Device> make_device(Hardware hardware, const Program& program, const MpiWorld& world,
@@ -54,9 +68,21 @@ std::unique_ptr<Device> make_device(Hardware hardware, const Program& program, c
 
 RankDevice make_rank_device(const TrainJob& job, const Program& program, const MpiWorld& world) {
   RankDevice result;
-  result.communicator = make_communicator(job.hardware, world);
+  result.communicator = make_communicator(job.hardware, world, job.timeout);
   result.device = make_device(job.hardware, program, world, *result.communicator, job.timeout);
   return result;
+}
+
+c10::Device lone_device(Hardware hardware) {
+  if (hardware == Hardware::Cpu) return c10::Device(c10::DeviceType::CPU);
+#ifdef GABRA_WITH_CUDA
+  if (cuda_device_count() == 0)
+    throw_input_error("--device", "cuda, on a machine without a GPU", "a GPU; --device cpu does without");
+  set_cuda_arithmetic();
+  return {c10::DeviceType::CUDA, 0};
+#else
+  refuse_cuda();
+#endif
 }
 
 void bind_to_cores(int local_rank, std::int64_t threads) {
