@@ -24,7 +24,9 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <optional>
 #include <thread>
 
 namespace gabra::cli {
@@ -63,18 +65,33 @@ int lasting_failure() { return is_started_by_gabra() ? kLastingFailure : kDevice
 /// What LibTorch says is long; its first line is the message.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+/// "rank 1", as mpirun or srun numbers it before MPI does.
+std::string launched_name() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+    if (const char* rank = std::getenv(name)) return std::string("rank ") + rank;
+  return "rank 0";
+}
+
 /// What one rank of a job does, with the errors that end it.
 template <class Work>
 int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
   // mpirun, which started this rank, may be killed.
   if (::getenv("OMPI_COMM_WORLD_RANK") != nullptr) ::prctl(PR_SET_PDEATHSIG, signal_at_end);
+  using Waiting = exec::Monitor::Waiting;
+  exec::Monitor monitor(launched_name(), timeout.value());
+  // mpirun starts the ranks one by one, and each loads its libraries first: no limit of time.
+  std::optional<Waiting> waiting;
+  waiting.emplace(monitor, "the start of MPI on all ranks", exec::Monitor::Limit::Unlimited);
   int argument_count = 1;
   const exec::MpiWorld world(argument_count, arguments);
+  waiting.reset();
   const std::string name = fmt::format("rank {}", world.rank());
-  exec::Monitor monitor(name, timeout.value());
+  monitor.set_name(name);
   int status = kDone;
   try {
+    waiting.emplace(monitor, "the process numbers of all ranks");
     const exec::PeerWatch watch(world, name);
+    waiting.reset();
     work(world, monitor);
     std::fflush(stdout);
   } catch (const InputError& error) {
@@ -94,6 +111,7 @@ int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
     fmt::print(stderr, "gabra-exec: {}: {}\n", name, first_line(error.what()));
     exec::MpiWorld::abort(lasting_failure());
   }
+  waiting.emplace(monitor, "the end of MPI on all ranks", exec::Monitor::Limit::Unlimited);
   return status;
 }
 

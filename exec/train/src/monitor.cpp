@@ -52,7 +52,7 @@ void unblock_stop_signals() {
 }
 
 Monitor::Monitor(std::string name, double time_limit_s)
-    : name_(std::move(name)), time_limit_s_(time_limit_s), thread_([this] { run(); }) {}
+    : time_limit_s_(time_limit_s), name_(std::move(name)), thread_([this] { run(); }) {}
 
 Monitor::~Monitor() {
   ends_ = true;
@@ -69,9 +69,24 @@ Monitor::Waiting::~Waiting() {
   monitor_.own_note_.clear();
 }
 
+void Monitor::set_name(std::string name) {
+  const std::lock_guard lock(mutex_);
+  name_ = std::move(name);
+}
+
+std::string Monitor::name() const {
+  const std::lock_guard lock(mutex_);
+  return name_;
+}
+
+void Monitor::watch(const WaitNote* note) {
+  const std::lock_guard lock(mutex_);
+  device_note_ = note;
+}
+
 std::string Monitor::waits_for() const {
-  const WaitNote* device = device_note_;
-  std::string text = device == nullptr ? "" : text_of(*device);
+  const std::lock_guard lock(mutex_);
+  std::string text = device_note_ == nullptr ? "" : text_of(*device_note_);
   return text.empty() ? text_of(own_note_) : text;
 }
 
@@ -83,8 +98,8 @@ void Monitor::run() {
     if (signal > 0) stop(signal);
     const double since = waiting_since_;
     if (since > 0.0 && monotonic_seconds() - since > time_limit_s_) {
-      print_line(
-          fmt::format("{}: waited {:.1f} s for {}: no answer", name_, monotonic_seconds() - since, text_of(own_note_)));
+      print_line(fmt::format("{}: waited {:.1f} s for {}: no answer", name(), monotonic_seconds() - since,
+                             text_of(own_note_)));
       MpiWorld::abort(kStopped);
     }
   }
@@ -97,7 +112,7 @@ void Monitor::stop(int signal) const {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     what = waits_for();
   }
-  print_line(fmt::format("{}: stopped by {} in step {}, {}", name_, signal == SIGTERM ? "SIGTERM" : "SIGINT",
+  print_line(fmt::format("{}: stopped by {} in step {}, {}", name(), signal == SIGTERM ? "SIGTERM" : "SIGINT",
                          step_.load(), what.empty() ? "while computing" : "while waiting for " + what));
   ::_exit(kStopped);
 }
