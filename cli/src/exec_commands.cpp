@@ -8,6 +8,7 @@
 #include "gabra/exec/mpi_world.hpp"
 #include "gabra/exec/peer_watch.hpp"
 #include "gabra/exec/predict.hpp"
+#include "gabra/exec/rank_device.hpp"
 #include "gabra/exec/train.hpp"
 #include "gabra/exec/train_folds.hpp"
 #include "gabra/exec/validate.hpp"
@@ -122,6 +123,7 @@ int run_train_rank(const FlagSet& flags, char** arguments) {
     return kNoFeasiblePlan;
   }
   return run_rank(arguments, SIGTERM, job.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
+    exec::check_hardware(job.hardware, world);
     const bool trains_all = job.samples.data && job.samples.data->trains_all_folds;
     const std::string text = trains_all ? exec::train_folds(job, world, monitor) : exec::train(job, world, monitor);
     if (!text.empty()) print_to_stdout(text);

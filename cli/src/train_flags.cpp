@@ -72,6 +72,7 @@ void add_explain_flags(FlagSet& flags) {
   flags.add("--layer", "NAME", "whose feature map: the last before the head by default; earlier ones are finer");
   flags.add("-o,--output", "FILE", "the heat map as NIfTI, in the scan's space");
   flags.add("--png", "FILE", "three slices of the scan with the heat map over them");
+  flags.add("--device", "NAME", "cpu (the default) or cuda");
   flags.add("--threads", "NUMBER", "1 by default");
   flags.add_switch("--json", "one JSON document on stdout");
 }

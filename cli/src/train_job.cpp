@@ -235,6 +235,7 @@ exec::ExplainJob read_explain_job(const FlagSet& flag_set) {
   if (picture) job.picture_file = picture.path();
   if (!flags.is_given("--output") && !flags.is_given("--png"))
     faults.add("--output, --png", "neither", "at least one: where the heat map goes");
+  job.hardware = read_hardware(flags);
   job.threads = flags.integer("--threads", {1, kMostThreads}).value_or(1);
   job.is_json = flags.is_on("--json");
   faults.throw_if_any();

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 
 namespace gabra::test {
 namespace {
@@ -115,6 +116,13 @@ TEST_F(Launch, FewerSlotsThanRanksAreBadInput) {
   EXPECT_EQ(
       result.err,
       "gabra: --hosts: saw fewer slots than the 2 ranks; allowed: a slot for every rank: NAME:SLOTS,NAME:SLOTS\n");
+}
+
+TEST_F(Launch, AGpuThatIsNotThereIsSaidOnce) {
+  if (std::filesystem::exists("/dev/nvidia0")) GTEST_SKIP() << "there is one";
+  const Outcome result = run("train --plan two.json --synthetic --steps 1 --device cuda", 2);
+  EXPECT_EQ(count_of(result.err, "\n"), 1U) << result.err;
+  EXPECT_TRUE(result.err.starts_with("gabra: --device: saw ")) << result.err;
 }
 
 TEST_F(Launch, AdamWHasNoMomentumAndTrains) {

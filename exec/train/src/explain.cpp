@@ -5,6 +5,7 @@
 #include "gabra/data/preprocess.hpp"
 #include "gabra/exec/checkpoint.hpp"
 #include "gabra/exec/predict.hpp"
+#include "gabra/exec/rank_device.hpp"
 #include "gabra/exec/tensor_memory.hpp"
 #include "heat_map.hpp"
 #include "picture.hpp"
@@ -153,13 +154,14 @@ std::string explain(const ExplainJob& job) {
   const Checkpoint checkpoint = read_checkpoint(job.checkpoint);
   const DataDescription description = parse_data_description(checkpoint.info.data, checkpoint.path);
   const auto wanted = class_index(job, description.task.classes);
+  const c10::Device device = lone_device(job.hardware);
   const data::Volume scan = data::read_nifti(job.volume);
   data::Volume prepared = data::preprocess(scan, description.settings, job.volume);
   const data::Extent& extent = prepared.extent;
   const at::Tensor input =
       at::from_blob(prepared.voxels.data(), {1, 1, extent[0], extent[1], extent[2]}, at::kFloat).clone();
   const HeatMap found =
-      grad_cam(*checkpoint.info.network, checkpoint.tensors, input, {wanted, job.layer}, checkpoint.path);
+      grad_cam(*checkpoint.info.network, checkpoint.tensors, input, {wanted, job.layer, device}, checkpoint.path);
   const data::Volume heat = in_space_of(enlarge(found.heat, prepared), scan);
   if (!job.heat_file.empty()) data::write_nifti(job.heat_file, heat);
   if (!job.picture_file.empty()) write_file_atomically(job.picture_file, to_png(draw_slices(scan, heat)));

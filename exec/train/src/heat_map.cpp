@@ -63,11 +63,12 @@ Network cut_at(const Network& network, const Layer& feature) {
 }
 
 std::unique_ptr<StageModule> make_unit(const Network& network, std::int32_t unit,
-                                       const std::vector<NamedTensor>& weights, const std::string& place) {
+                                       const std::vector<NamedTensor>& weights, c10::Device device,
+                                       const std::string& place) {
   StageOutline outline;
   outline.units = {unit, unit + 1};
   outline.devices = {DeviceId(0)};
-  auto module = std::make_unique<StageModule>(network, outline, Optimizer::SgdMomentum, ModelOptions{});
+  auto module = std::make_unique<StageModule>(network, outline, Optimizer::SgdMomentum, ModelOptions{.device = device});
   load_module(*module, weights, place);
   return module;
 }
@@ -82,17 +83,17 @@ HeatMap grad_cam(const Network& network, const std::vector<NamedTensor>& weights
   PassContext pass;
   pass.is_training = false;
   pass.updates_statistics = false;
-  const auto body = make_unit(cut, 0, weights, place);
-  body->put_network_input(kMicroBatch, {input});
+  const auto body = make_unit(cut, 0, weights, question.device, place);
+  body->put_network_input(kMicroBatch, {input.to(question.device)});
   body->forward(kMicroBatch, false, pass);
   const at::Tensor maps = body->output(kMicroBatch, 0).clone();
-  const auto head = make_unit(cut, 1, weights, place);
+  const auto head = make_unit(cut, 1, weights, question.device, place);
   head->put_activation(kMicroBatch, 0, maps.clone());
   head->forward(kMicroBatch, true, pass);
   const at::Tensor scores = head->take_network_output(kMicroBatch).clone();
   HeatMap result;
   result.layer = feature.name;
-  result.probabilities = at::softmax(scores.to(at::kDouble), 1)[0];
+  result.probabilities = at::softmax(scores.cpu().to(at::kDouble), 1)[0];
   result.class_index = question.class_index.value_or(result.probabilities.argmax().item<std::int64_t>());
   at::Tensor gradient = at::zeros_like(scores);
   gradient[0][result.class_index].fill_(1.0);
@@ -100,7 +101,7 @@ HeatMap grad_cam(const Network& network, const std::vector<NamedTensor>& weights
   head->backward(kMicroBatch, -1);
   const at::Tensor slope = head->take_input_gradient(kMicroBatch, 0);
   const at::Tensor weight = slope.mean({2, 3, 4}, true);
-  result.heat = (weight * maps).sum(1)[0].clamp_min(0.0);
+  result.heat = (weight * maps).sum(1)[0].clamp_min(0.0).cpu();
   return result;
 }
 

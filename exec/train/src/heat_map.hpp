@@ -4,6 +4,7 @@
 #include "gabra/exec/checkpoint.hpp"
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ struct HeatMap {
 struct HeatQuestion {
   std::optional<std::int64_t> class_index;
   std::optional<std::string> layer;
+  c10::Device device = c10::Device(c10::DeviceType::CPU);  ///< that computes it; the result is on the CPU
 };
 
 /// relu(sum over channels k of a_k A_k), a_k the mean over positions of the gradient of the class's score by feature

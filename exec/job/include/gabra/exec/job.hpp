@@ -104,6 +104,7 @@ struct ExplainJob {
   std::string heat_file;                  ///< NIfTI, in the volume's space
   std::string picture_file;               ///< PNG; empty: none
   std::int64_t threads = 1;
+  Hardware hardware = Hardware::Cpu;
   bool is_json = false;
 };
 
