@@ -179,6 +179,11 @@ class ParityTest {
       check_case(i);
       world_.barrier();
     }
+    note_ = "all cases";
+    if (world_.rank() == 0 && ranks_.is_cuda && world_.size() > 1) {
+      fmt::print("{} sums ran beside a backward of their rank\n", overlaps_);
+      if (overlaps_ == 0) fault("no sum ran beside a backward");
+    }
     std::string own;
     for (const std::string& fault : faults_) own += fault + "\n";
     for (const std::string& text : world_.gather(own)) std::cout << text;
@@ -270,6 +275,12 @@ class ParityTest {
           fault("instructions of a stream end out of order");
       lines_ << "case " << i << " " << to_text(line) << "\n";
     }
+    for (std::size_t a = 0; a < program.instructions.size(); ++a)
+      for (std::size_t b = 0; b < program.instructions.size(); ++b)
+        if (program.instructions[a].opcode == Opcode::AllReduce && program.instructions[b].opcode == Opcode::Backward &&
+            program.instructions[a].device == program.instructions[b].device)
+          overlaps_ += std::min(timeline.spans[a].end, timeline.spans[b].end) >
+                       std::max(timeline.spans[a].begin, timeline.spans[b].begin);
   }
 
   const MpiWorld& world_;
@@ -281,6 +292,7 @@ class ParityTest {
   std::vector<Expected> expected_;
   std::vector<std::string> faults_;
   std::map<bool, double> worst_;  // difference, by is_float64
+  int overlaps_ = 0;
   std::string note_ = "counts";
   std::ofstream lines_;
 };
