@@ -11,6 +11,10 @@
 namespace gabra::pool {
 namespace {
 
+constexpr std::int64_t kStepsToGiveUp = 2;  // a job gives a plan up after so many
+constexpr double kSlowestStep = 10.0;       // of the best plan's, of a plan that is not given up
+constexpr const char* kEnded = "not measured: the search was ended";
+
 Infeasible failure(std::string message) {
   Infeasible infeasible;
   infeasible.reason = Infeasible::Reason::Failed;
@@ -19,6 +23,13 @@ Infeasible failure(std::string message) {
 }
 
 }  // namespace
+
+Seconds patience(const ExecEvaluatorOptions& options, std::optional<Seconds> best) {
+  const auto slow_steps = static_cast<double>(options.warm_up + std::min(options.steps, kStepsToGiveUp));
+  const auto more_steps = static_cast<double>(std::max<std::int64_t>(0, options.steps - kStepsToGiveUp));
+  const Seconds step = best ? std::min(options.step_limit, *best * kSlowestStep) : options.step_limit;
+  return options.building_time + options.step_limit * (slow_steps + 1.0) + step * more_steps;
+}
 
 ExecEvaluator::ExecEvaluator(Problem problem, ExecEvaluatorOptions options)
     : compiler_(std::move(problem)), options_(std::move(options)), job_(options_.job) {}
@@ -31,44 +42,54 @@ std::vector<Evaluation> ExecEvaluator::evaluate(std::span<const Plan> plans) {
 
 Evaluation ExecEvaluator::evaluate_one(const Plan& plan) {
   if (const auto found = known_.find(plan); found != known_.end()) return found->second;
-  if (options_.is_cancelled && options_.is_cancelled()) return failure("not measured: the search was ended");
+  if (options_.is_cancelled && options_.is_cancelled()) return failure(kEnded);
   auto compiled = compiler_.compile(plan);
   Evaluation evaluation;
   if (auto* reason = std::get_if<Infeasible>(&compiled))
     evaluation = std::move(*reason);
   else
-    evaluation = measure(plan);
+    evaluation = measure(plan, false);
   known_.emplace(plan, evaluation);
   return evaluation;
 }
 
-/// Long enough for a plan that is ten times as slow as the best, whose steps are cut short when they are worse.
-Seconds ExecEvaluator::time_for_a_plan() const {
-  const auto steps = static_cast<double>(options_.warm_up + options_.steps);
-  const Seconds step = best_ ? std::min(options_.step_limit, *best_ * 10.0) : options_.step_limit;
-  return options_.step_limit + step * steps;
+Evaluation ExecEvaluator::measure_again(const Plan& plan) { return measure(plan, true); }
+
+/// The last that was measured as thoroughly as it would be now; or that was given up, and would be now.
+const MeasuredSteps* ExecEvaluator::find_kept(const Plan& plan, const JobGreeting& greeting) const {
+  if (options_.store == nullptr || !options_.reuses) return nullptr;
+  const MeasuredSteps* result = nullptr;
+  for (const KeptMeasurement& kept : options_.store->find(problem(), plan, greeting)) {
+    if (kept.warm_up < options_.warm_up) continue;
+    const MeasuredSteps& measured = kept.measured;
+    const bool is_whole = static_cast<std::int64_t>(measured.steps.size()) >= options_.steps;
+    const bool is_worse =
+        measured.end == MeasuredSteps::End::GaveUp && best_ &&
+        *std::min_element(measured.steps.begin(), measured.steps.end()) > *best_ * options_.worse_factor;
+    if (is_whole || is_worse) result = &measured;
+  }
+  return result;
 }
 
-Evaluation ExecEvaluator::measure(const Plan& plan) {
-  const JobGreeting& greeting = job_.start();
-  if (options_.store != nullptr && options_.reuses)
-    if (const MeasuredSteps* found = options_.store->find(problem(), plan, greeting);
-        found != nullptr && (found->end == MeasuredSteps::End::Complete || !best_ || is_worse(found->report.step)))
-      return take(plan, *found, true);
+Evaluation ExecEvaluator::measure(const Plan& plan, bool is_repeated) {
+  const JobGreeting* greeting = job_.start(options_.is_cancelled);
+  if (greeting == nullptr) return failure(kEnded);
+  const MeasuredSteps* kept = is_repeated ? nullptr : find_kept(plan, *greeting);
+  if (kept != nullptr) return take(plan, *kept, true);
   MeasureRequest request;
   request.id = next_id_++;
   request.warm_up = options_.warm_up;
   request.steps = options_.steps;
-  if (best_) request.give_up_above = *best_ * options_.worse_factor;
+  if (best_ && !is_repeated) request.give_up_above = *best_ * options_.worse_factor;
   request.step_limit = options_.step_limit;
   request.plan.problem = problem();
   request.plan.plan = plan;
-  const auto reply = job_.measure(request, time_for_a_plan(), options_.is_cancelled);
-  if (!reply) return failure("not measured: the search was ended");
+  const auto reply = job_.measure(request, patience(options_, best_), options_.is_cancelled);
+  if (!reply) return failure(kEnded);
   if (const auto* refused = std::get_if<Refused>(&reply->result)) throw InputError(refused->faults);
   if (const auto* measured = std::get_if<MeasuredSteps>(&reply->result)) {
     if (options_.store != nullptr && measured->end != MeasuredSteps::End::OverLimit)
-      options_.store->add(problem(), plan, greeting, *measured, options_.now ? options_.now() : 0);
+      options_.store->add(problem(), plan, *greeting, {*measured, options_.warm_up}, options_.now ? options_.now() : 0);
     return take(plan, *measured, false);
   }
   ++failed_;

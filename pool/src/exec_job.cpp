@@ -5,11 +5,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <thread>
 
 namespace gabra::pool {
 namespace {
@@ -20,6 +22,19 @@ using Clock = std::chrono::steady_clock;
 constexpr milliseconds kLook{100};           // how often to ask whether to stop
 constexpr milliseconds kTimeToEnd{5000};     // mpirun ends its ranks within 2 s
 constexpr milliseconds kTimeToReport{3000};  // from the end of the input to the end of the process
+
+Clock::time_point moment_after(Seconds time) {
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time.value()));
+}
+
+/// False: cancelled.
+bool rest_for(Seconds time, const ExecJob::Cancelled& is_cancelled) {
+  for (const auto end = moment_after(time); Clock::now() < end;) {
+    if (is_cancelled && is_cancelled()) return false;
+    std::this_thread::sleep_for(std::min<Clock::duration>(kLook, end - Clock::now()));
+  }
+  return true;
+}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -71,23 +86,38 @@ void ExecJob::end() {
   if (!process_->wait_for_end(kTimeToEnd)) process_->kill();
 }
 
-std::optional<std::string> ExecJob::wait_for_line(Seconds limit, const std::function<bool()>& is_cancelled) {
-  const auto end =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limit.value()));
+std::optional<std::string> ExecJob::wait_for_line(Seconds limit, const Cancelled& is_cancelled) {
+  const auto end = moment_after(limit);
   while (true) {
     if (auto line = process_->read_line(kLook)) return line;
     if (process_->has_ended() || Clock::now() > end || (is_cancelled && is_cancelled())) return std::nullopt;
   }
 }
 
-const JobGreeting& ExecJob::start() {
-  if (process_ && !process_->has_ended()) return greeting_;
+const JobGreeting* ExecJob::start(const Cancelled& is_cancelled) {
+  if (process_ && !process_->has_ended()) return &greeting_;
+  const std::size_t more_tries = starts_ > 0 ? options_.restart_pauses.size() : 0;
+  for (std::size_t failed = 0;; ++failed) {
+    try {
+      return start_once(is_cancelled) ? &greeting_ : nullptr;
+    } catch (const Error&) {
+      if (failed == more_tries) throw;
+    }
+    if (!rest_for(options_.restart_pauses[failed], is_cancelled)) return nullptr;
+  }
+}
+
+bool ExecJob::start_once(const Cancelled& is_cancelled) {
   LineProcessOptions options;
   options.words = options_.words;
   options.environment = options_.environment;
   process_ = std::make_unique<LineProcess>(std::move(options));
-  ++starts_;
-  const auto line = wait_for_line(options_.start_limit, nullptr);
+  const auto line = wait_for_line(options_.start_limit, is_cancelled);
+  if (!line && is_cancelled && is_cancelled()) {
+    end();
+    process_.reset();
+    return false;
+  }
   const auto fail = [this](const std::string& what) {
     end();
     const std::string reason = reason_of(process_->error_text());
@@ -105,7 +135,8 @@ const JobGreeting& ExecJob::start() {
   }
   if (greeting_.ranks.size() != options_.ranks)
     fail(fmt::format("it has {} ranks, and {} were asked for", greeting_.ranks.size(), options_.ranks));
-  return greeting_;
+  ++starts_;
+  return true;
 }
 
 MeasureReply ExecJob::failed(const MeasureRequest& request, const std::string& silence) {
@@ -121,8 +152,8 @@ MeasureReply ExecJob::failed(const MeasureRequest& request, const std::string& s
 }
 
 std::optional<MeasureReply> ExecJob::measure(const MeasureRequest& request, Seconds limit,
-                                             const std::function<bool()>& is_cancelled) {
-  (void)start();
+                                             const Cancelled& is_cancelled) {
+  if (start(is_cancelled) == nullptr) return std::nullopt;
   process_->send(to_line(request));
   const auto line = wait_for_line(limit, is_cancelled);
   if (!line) {

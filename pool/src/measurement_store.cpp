@@ -71,12 +71,13 @@ std::string key_of(const Value& line) {
   return dumped(key);
 }
 
-std::optional<std::pair<std::string, MeasuredSteps>> read_line(const std::string& text) {
+std::optional<std::pair<std::string, KeptMeasurement>> read_line(const std::string& text) {
   try {
     const Value value = Value::parse(text);
     if (value.value("schema", "") != "gabra/measurement/1") return std::nullopt;
     const MeasureReply reply = parse_measure_reply(dumped(value.at("measured")), "measurement");
-    if (const auto* measured = std::get_if<MeasuredSteps>(&reply.result)) return std::pair{key_of(value), *measured};
+    if (const auto* measured = std::get_if<MeasuredSteps>(&reply.result))
+      return std::pair{key_of(value), KeptMeasurement{*measured, value.value("warm_up", std::int64_t{0})}};
   } catch (const Value::exception&) {
   } catch (const InputError&) {
   }
@@ -107,11 +108,12 @@ void append(const std::string& path, const std::string& line) {
 }  // namespace
 
 StoreLine make_store_line(const Problem& problem, const Plan& plan, const JobGreeting& job,
-                          const MeasuredSteps& measured, std::int64_t now) {
+                          const KeptMeasurement& measurement, std::int64_t now) {
   Value line{{"schema", "gabra/measurement/1"}};
   line.update(identity(problem, plan, job));
   line["time"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(now)));
-  line["measured"] = Value::parse(to_line(MeasureReply{.id = 0, .result = measured}));
+  line["warm_up"] = measurement.warm_up;
+  line["measured"] = Value::parse(to_line(MeasureReply{.id = 0, .result = measurement.measured}));
   return {dumped(line), key_of(line)};
 }
 
@@ -124,21 +126,23 @@ MeasurementStore::MeasurementStore(std::string path) : path_(std::move(path)) {
   for (std::string line; std::getline(file, line);) {
     if (line.empty()) continue;
     if (auto found = read_line(line))
-      known_.insert_or_assign(std::move(found->first), std::move(found->second));
+      known_[found->first].push_back(std::move(found->second));
     else
       ++unreadable_;
   }
 }
 
-const MeasuredSteps* MeasurementStore::find(const Problem& problem, const Plan& plan, const JobGreeting& job) const {
+std::span<const KeptMeasurement> MeasurementStore::find(const Problem& problem, const Plan& plan,
+                                                        const JobGreeting& job) const {
   const auto found = known_.find(key_of(identity(problem, plan, job)));
-  return found == known_.end() ? nullptr : &found->second;
+  if (found == known_.end()) return {};
+  return found->second;
 }
 
 void MeasurementStore::add(const Problem& problem, const Plan& plan, const JobGreeting& job,
-                           const MeasuredSteps& measured, std::int64_t now) {
-  const StoreLine line = make_store_line(problem, plan, job, measured, now);
-  known_.insert_or_assign(line.key, measured);
+                           const KeptMeasurement& measurement, std::int64_t now) {
+  const StoreLine line = make_store_line(problem, plan, job, measurement, now);
+  known_[line.key].push_back(measurement);
   append(path_, line.text + "\n");
 }
 

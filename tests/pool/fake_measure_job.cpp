@@ -6,7 +6,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <iostream>
 #include <string>
 
@@ -52,7 +54,8 @@ int main(int argument_count, char** arguments) {
     const Seconds step(0.1 * static_cast<double>(plan.stages.size()) * static_cast<double>(plan.micro_batches));
     const bool gives_up = request.give_up_above && step > *request.give_up_above;
     measured.end = gives_up ? MeasuredSteps::End::GaveUp : MeasuredSteps::End::Complete;
-    measured.steps.assign(gives_up ? 1 : static_cast<std::size_t>(request.steps), step);
+    measured.steps.assign(static_cast<std::size_t>(gives_up ? std::min<std::int64_t>(2, request.steps) : request.steps),
+                          step);
     measured.report.step = step;
     MeasureReply reply{.id = request.id, .result = measured};
     if (plan.stages.size() > 1) misbehave(mode, reply);

@@ -18,6 +18,8 @@ struct ExecJobOptions {
   std::vector<std::pair<std::string, std::string>> environment{};
   Seconds start_limit{120.0};  ///< until it greets
   std::size_t ranks = 1;       ///< that the greeting must name
+  /// Before every further try to replace a job that ran; the first job of all is tried once.
+  std::vector<Seconds> restart_pauses{Seconds(1.0), Seconds(4.0), Seconds(10.0)};
 };
 
 /// A job of real devices that is kept, and replaced when it dies or says nothing. Not safe to use from several threads.
@@ -28,18 +30,27 @@ class ExecJob {
   ExecJob(const ExecJob&) = delete;
   ExecJob& operator=(const ExecJob&) = delete;
 
-  /// Starts the job if it does not run. Throws Error where it cannot be started, dies before it greets, says nothing
-  /// in time or something else than a greeting, with what it said.
-  const JobGreeting& start();
+  /// Asked several times a second; true ends a wait.
+  using Cancelled = std::function<bool()>;
+
+  /// Starts the job if it does not run; null: cancelled. Throws Error where it cannot be started, dies before it
+  /// greets, says nothing in time or something else than a greeting, with what it said; of a job that replaces another,
+  /// only after the last of the pauses.
+  const JobGreeting* start(const Cancelled& is_cancelled = {});
   /// One plan. A job that dies over it, or is silent for `limit`, is ended: the answer is Infeasible (Failed) with the
-  /// reason, and the next call starts another. None: `is_cancelled` said so (asked several times a second).
+  /// reason, and the next call starts another. None: cancelled. Throws as start() does.
   [[nodiscard]] std::optional<MeasureReply> measure(const MeasureRequest& request, Seconds limit,
-                                                    const std::function<bool()>& is_cancelled);
+                                                    const Cancelled& is_cancelled);
+  /// Jobs that greeted.
   [[nodiscard]] int starts() const { return starts_; }
+  /// Whether there is a job to ask; one that was lost over a plan is none.
+  [[nodiscard]] bool is_running() const { return process_ != nullptr && !process_->has_ended(); }
 
  private:
+  /// False: cancelled.
+  [[nodiscard]] bool start_once(const Cancelled& is_cancelled);
   /// The next line; none: the job has ended, it is cancelled, or the time is over.
-  [[nodiscard]] std::optional<std::string> wait_for_line(Seconds limit, const std::function<bool()>& is_cancelled);
+  [[nodiscard]] std::optional<std::string> wait_for_line(Seconds limit, const Cancelled& is_cancelled);
   [[nodiscard]] MeasureReply failed(const MeasureRequest& request, const std::string& silence);
   void end();
 

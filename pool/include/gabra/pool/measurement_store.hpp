@@ -6,11 +6,20 @@
 #include "gabra/plan/problem.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace gabra::pool {
+
+/// What a store knows of a plan.
+struct KeptMeasurement {
+  MeasuredSteps measured;
+  std::int64_t warm_up = 0;  ///< steps that were asked for before those that count; 0: the line does not say
+};
 
 /// Plans that were measured, in a file of one JSON object a line (gabra/measurement/1, docs/formats.md), which several
 /// searches may use at once. What has to be equal for a measurement to be used again: network, cluster and profile by
@@ -26,15 +35,17 @@ class MeasurementStore {
   [[nodiscard]] std::size_t size() const { return known_.size(); }
   [[nodiscard]] std::size_t unreadable_lines() const { return unreadable_; }
 
-  [[nodiscard]] const MeasuredSteps* find(const Problem& problem, const Plan& plan, const JobGreeting& job) const;
+  /// All there are of it, in the order of their lines.
+  [[nodiscard]] std::span<const KeptMeasurement> find(const Problem& problem, const Plan& plan,
+                                                      const JobGreeting& job) const;
   /// Appends a line, and makes the folders of the path. `now` is the time of day in seconds since 1970. Throws
   /// InputError when that fails.
-  void add(const Problem& problem, const Plan& plan, const JobGreeting& job, const MeasuredSteps& measured,
+  void add(const Problem& problem, const Plan& plan, const JobGreeting& job, const KeptMeasurement& measurement,
            std::int64_t now);
 
  private:
   std::string path_;
-  std::map<std::string, MeasuredSteps> known_;
+  std::map<std::string, std::vector<KeptMeasurement>> known_;
   std::size_t unreadable_ = 0;
 };
 
@@ -47,6 +58,6 @@ struct StoreLine {
   std::string key;
 };
 [[nodiscard]] StoreLine make_store_line(const Problem& problem, const Plan& plan, const JobGreeting& job,
-                                        const MeasuredSteps& measured, std::int64_t now);
+                                        const KeptMeasurement& measurement, std::int64_t now);
 
 }  // namespace gabra::pool
