@@ -16,6 +16,17 @@ constexpr std::int64_t kLeastForBaselines = 6;
 constexpr std::int64_t kSearchesOfABudget = 4;  // searches after the first have this part of its evaluations
 constexpr std::uint64_t kSeedStep = 1000003;
 constexpr double kDeviations = 2.0;
+constexpr std::size_t kMostFinalists = 3;
+constexpr double kFinalistsWithin = 1.1;   // of the best time
+constexpr int kMostRounds = 3;             // of measuring them again
+constexpr double kReservedTime = 1.0 / 6;  // of a budget of seconds
+
+/// What of a budget of measurements is kept for finalists.
+std::int64_t reserved(std::int64_t measurements) {
+  if (measurements >= 24) return 6;
+  if (measurements >= 12) return 3;
+  return measurements >= 8 ? 2 : 0;
+}
 
 StepReport scaled(StepReport report, double factor) {
   report.step = report.step * factor;
@@ -55,6 +66,7 @@ class CorrectedEvaluator : public Evaluator {
   void set_measured(const Plan& plan, Evaluation evaluation) {
     measured_.insert_or_assign(plan, std::move(evaluation));
   }
+  [[nodiscard]] const std::map<Plan, Evaluation>& measured() const { return measured_; }
 
   [[nodiscard]] Correction::Estimate estimate(const Candidate& candidate) const {
     return correction_.estimate(candidate.features);
@@ -96,30 +108,39 @@ class Loop {
     search_.uses_bounds = false;
     GABRA_CHECK(options.search.objective == Objective::Time, "times are measured");
     GABRA_CHECK(options.measurements || options.measurement_time, "a budget of measurements");
+    if (!options.measure_again) return;
+    if (options.measurements) reserved_ = reserved(*options.measurements);
+    if (options.measurement_time) reserved_time_ = kReservedTime * options.measurement_time->value();
   }
 
   LoopResult run() {
     search();
     measure_baselines();
     for (bool goes_on = true; goes_on && !is_over();) {
+      const std::int64_t before = made();
       goes_on = promote(Promoted::Best);
       if (goes_on && !is_over() && !is_last_quarter()) goes_on = promote(Promoted::Informative);
-      if (!is_over()) search();
+      if (is_over() || (goes_on && made() == before)) continue;  // what is known from before comes in at once
+      search();
+      goes_on = shortest() != nullptr;
     }
+    measure_finalists();
     return finish();
   }
 
  private:
   [[nodiscard]] bool is_cancelled() const { return options_.search.is_cancelled && options_.search.is_cancelled(); }
   [[nodiscard]] bool is_over() const {
-    if (options_.measurements && count() >= *options_.measurements) return true;
-    if (options_.measurement_time && spent_ >= options_.measurement_time->value()) return true;
+    if (options_.measurements && made() >= *options_.measurements - reserved_) return true;
+    if (options_.measurement_time && spent_ >= options_.measurement_time->value() - reserved_time_) return true;
     return is_cancelled();
   }
-  [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(result_.promotions.size()); }
+  [[nodiscard]] std::int64_t made() const {
+    return options_.made ? options_.made() : static_cast<std::int64_t>(result_.promotions.size());
+  }
   [[nodiscard]] bool is_last_quarter() const {
-    if (options_.measurements) return 4 * count() >= 3 * *options_.measurements;
-    return 4.0 * spent_ >= 3.0 * options_.measurement_time->value();
+    if (options_.measurements) return 4 * made() >= 3 * (*options_.measurements - reserved_);
+    return 4.0 * spent_ >= 3.0 * (options_.measurement_time->value() - reserved_time_);
   }
 
   void search() {
@@ -193,9 +214,7 @@ class Loop {
                         .corrected = candidate.simulated.step * std::exp(estimate.mean),
                         .deviation = estimate.deviation,
                         .measured = {}};
-    const auto begin = std::chrono::steady_clock::now();
-    promotion.measured = measured_.evaluate(std::span(&plan, 1)).front();
-    spent_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    promotion.measured = timed([&] { return measured_.evaluate(std::span(&plan, 1)).front(); });
     corrected_.set_measured(plan, promotion.measured);
     if (const auto* report = std::get_if<StepReport>(&promotion.measured)) {
       corrected_.correction().add(candidate.features, std::log(report->step / candidate.simulated.step));
@@ -207,8 +226,82 @@ class Loop {
       result_.closest_reason = std::get<Infeasible>(promotion.measured);
       result_.closest = plan;
     }
-    result_.promotions.push_back(promotion);
-    if (options_.on_measured) options_.on_measured(promotion);
+    note(std::move(promotion));
+  }
+
+  template <class Measure>
+  [[nodiscard]] Evaluation timed(Measure measure) {
+    const auto begin = std::chrono::steady_clock::now();
+    Evaluation evaluation = measure();
+    spent_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return evaluation;
+  }
+
+  void note(Promotion promotion) {
+    result_.promotions.push_back(std::move(promotion));
+    if (options_.on_measured) options_.on_measured(result_.promotions.back());
+  }
+
+  struct Finalist {
+    Promotion promotion;                ///< the first
+    std::vector<StepReport> reports{};  ///< of the times after it
+    bool is_feasible = true;
+
+    [[nodiscard]] Seconds mean() const {
+      Seconds sum;
+      for (const StepReport& report : reports) sum = sum + report.step;
+      return sum / static_cast<double>(reports.size());
+    }
+  };
+
+  [[nodiscard]] std::vector<Finalist> find_finalists() const {
+    std::vector<Finalist> finalists;
+    for (const Promotion& promotion : result_.promotions)
+      if (std::holds_alternative<StepReport>(promotion.measured)) finalists.push_back({promotion});
+    const auto step = [](const Finalist& finalist) { return std::get<StepReport>(finalist.promotion.measured).step; };
+    std::stable_sort(finalists.begin(), finalists.end(),
+                     [&](const Finalist& a, const Finalist& b) { return step(a) < step(b); });
+    const std::size_t most = options_.measurements
+                                 ? std::min<std::size_t>(kMostFinalists, static_cast<std::size_t>(reserved_))
+                                 : kMostFinalists;
+    std::size_t count = 0;
+    while (count < std::min(most, finalists.size()) && step(finalists[count]) <= step(finalists[0]) * kFinalistsWithin)
+      ++count;
+    finalists.erase(finalists.begin() + static_cast<std::ptrdiff_t>(count), finalists.end());
+    return finalists;
+  }
+
+  /// In turns, so that what changes on the machine meanwhile meets all of them alike.
+  void measure_finalists() {
+    if (!options_.measure_again) return;
+    std::vector<Finalist> finalists = find_finalists();
+    reserved_ = 0;
+    reserved_time_ = 0.0;
+    for (int round = 0; round < kMostRounds; ++round)
+      for (Finalist& finalist : finalists)
+        if (finalist.is_feasible && !is_over()) measure_again(finalist);
+    const Finalist* best = nullptr;
+    for (const Finalist& finalist : finalists) {
+      if (!finalist.is_feasible || finalist.reports.empty()) continue;
+      if (best == nullptr || finalist.mean() < best->mean()) best = &finalist;
+    }
+    if (best == nullptr) return;
+    result_.best = best->promotion.plan;
+    result_.report = std::get<StepReport>(corrected_.measured().at(*result_.best));
+  }
+
+  void measure_again(Finalist& finalist) {
+    Promotion promotion = finalist.promotion;
+    promotion.why = Promoted::Finalist;
+    promotion.measured = timed([&] { return options_.measure_again(promotion.plan); });
+    if (const auto* report = std::get_if<StepReport>(&promotion.measured)) {
+      finalist.reports.push_back(*report);
+      corrected_.set_measured(promotion.plan, scaled(*report, finalist.mean() / report->step));
+    } else if (!is_cancelled()) {
+      finalist.is_feasible = false;
+      corrected_.set_measured(promotion.plan, promotion.measured);
+    }
+    note(std::move(promotion));
   }
 
   LoopResult finish() {
@@ -217,6 +310,9 @@ class Loop {
       result_.closest_reason.reset();
     }
     result_.baselines = evaluate_baselines(corrected_, search_);
+    for (const Baseline& baseline : result_.baselines)
+      if (baseline.plan && corrected_.measured().contains(*baseline.plan))
+        result_.measured_baselines.insert(baseline.name);
     result_.correction = corrected_.correction().to_text();
     return std::move(result_);
   }
@@ -227,6 +323,8 @@ class Loop {
   SearchOptions search_;
   std::uint64_t searches_ = 0;
   double spent_ = 0.0;
+  std::int64_t reserved_ = 0;  ///< measurements for finalists
+  double reserved_time_ = 0.0;
   LoopResult result_;
 };
 
@@ -240,6 +338,8 @@ std::string_view to_text(Promoted why) {
       return "best";
     case Promoted::Informative:
       return "informative";
+    case Promoted::Finalist:
+      return "finalist";
   }
   return "";
 }

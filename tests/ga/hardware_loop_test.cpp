@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <span>
+#include <utility>
+#include <vector>
 
 namespace gabra::test {
 namespace {
@@ -135,6 +138,116 @@ TEST(HardwareLoop, MeasuresEveryPlanOnceAndReturnsTheMeasuredBest) {
   EXPECT_EQ(reasons.size(), 3U);
   // The simulator's own best two families come first, then what it thinks is best.
   EXPECT_EQ(result.promotions.front().why, Promoted::Baseline);
+}
+
+TEST(HardwareLoop, WhatIsKnownFromBeforeCostsNothing) {
+  const Problem problem = small_problem(5);
+  const auto run = [&](const std::set<Plan>& known, std::set<Plan>& made) {
+    TrueTimes simulated(problem, &as_simulated);
+    TrueTimes measured(problem, &as_measured);
+    LoopOptions options = budget(6);
+    options.made = [&] {
+      made.clear();
+      for (const Plan& plan : measured.asked())
+        if (!known.contains(plan)) made.insert(plan);
+      return static_cast<std::int64_t>(made.size());
+    };
+    return ga::run_hardware_loop(simulated, measured, options);
+  };
+  std::set<Plan> first;
+  const LoopResult alone = run({}, first);
+  EXPECT_EQ(alone.promotions.size(), 6U);
+  ASSERT_EQ(first.size(), 6U);
+  std::set<Plan> second;
+  const LoopResult again = run(first, second);
+  EXPECT_GT(again.promotions.size(), 6U);
+  EXPECT_EQ(second.size(), 6U);
+  EXPECT_LE(again.report->step.value(), alone.report->step.value());
+}
+
+TEST(HardwareLoop, ABudgetThatIsNeverUsedEndsWithTheCandidates) {
+  Rng rng(3);
+  const Problem problem =
+      random_problem({.units = 2, .devices = 2, .global_batch = 2, .is_residual = false, .is_unequal = false}, rng);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, &as_measured);
+  LoopOptions options = budget(5);
+  options.search.space.buckets = {Bytes(25'000'000)};
+  options.search.space.max_stages_per_device = 1;
+  options.made = [] { return std::int64_t{0}; };
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, options);
+  EXPECT_GT(result.promotions.size(), 5U);
+  EXPECT_EQ(result.promotions.size(), measured.asked().size());
+}
+
+TEST(HardwareLoop, FinalistsAreMeasuredAgainInTurnsAndThoseTimesDecide) {
+  const Problem problem = small_problem(5);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, &as_measured);
+  LoopOptions options = budget(24);  // six of them for finalists
+  std::vector<Plan> again;
+  // What was shortest was so by chance: when it is measured again it takes longer than the others.
+  options.measure_again = [&](const Plan& plan) {
+    again.push_back(plan);
+    TrueTimes anew(problem, &as_measured);
+    Evaluation evaluation = anew.evaluate(std::span(&plan, 1)).front();
+    StepReport& report = std::get<StepReport>(evaluation);
+    report.step = report.step * (plan == again.front() ? 2.0 : 1.1) + Seconds(1e-3 * static_cast<double>(again.size()));
+    return evaluation;
+  };
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, options);
+  EXPECT_EQ(measured.asked().size(), 18U);
+  ASSERT_EQ(result.promotions.size(), 24U);
+  ASSERT_EQ(again.size(), 6U);
+  std::vector<std::pair<double, Plan>> singles;
+  for (std::size_t i = 0; i < 18; ++i)
+    singles.emplace_back(std::get<StepReport>(result.promotions[i].measured).step.value(), result.promotions[i].plan);
+  std::sort(singles.begin(), singles.end());
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(result.promotions[18 + i].why, Promoted::Finalist);
+    EXPECT_EQ(again[i], again[i % 3]);
+    EXPECT_EQ(measured.time_of(again[i]), singles[i % 3].first);
+  }
+  // 1.1 t + 2 ms and 1.1 t + 5 ms of the second best, whose mean is returned.
+  EXPECT_EQ(*result.best, again[1]);
+  EXPECT_NEAR(result.report->step.value(), 1.1 * measured.time_of(again[1]) + 3.5e-3, 1e-12);
+}
+
+TEST(HardwareLoop, AFinalistThatFailsIsNotReturned) {
+  const Problem problem = small_problem(5);
+  TrueTimes simulated(problem, &as_simulated);
+  TrueTimes measured(problem, &as_measured);
+  LoopOptions options = budget(12);
+  std::vector<Plan> again;
+  options.measure_again = [&](const Plan& plan) {
+    again.push_back(plan);
+    TrueTimes anew(problem, plan == again.front() ? [](const Plan&) { return 0.0; } : &as_measured);
+    return anew.evaluate(std::span(&plan, 1)).front();
+  };
+  const LoopResult result = ga::run_hardware_loop(simulated, measured, options);
+  ASSERT_GE(again.size(), 2U);
+  EXPECT_NE(again[1], again[0]);
+  EXPECT_EQ(*result.best, again[1]);
+}
+
+TEST(HardwareLoop, SaysWhichBaselinesWereMeasured) {
+  const Problem problem = small_problem(5);
+  const auto measured_baselines = [&](std::int64_t measurements) {
+    TrueTimes simulated(problem, &as_simulated);
+    TrueTimes measured(problem, &as_measured);
+    const LoopResult result = ga::run_hardware_loop(simulated, measured, budget(measurements));
+    for (const ga::Baseline& baseline : result.baselines) {
+      const bool is_measured =
+          std::find(measured.asked().begin(), measured.asked().end(), *baseline.plan) != measured.asked().end();
+      EXPECT_EQ(result.measured_baselines.contains(baseline.name), is_measured) << baseline.name;
+      if (is_measured) {
+        EXPECT_DOUBLE_EQ(baseline.report->step.value(), measured.time_of(*baseline.plan));
+      }
+    }
+    return result.measured_baselines;
+  };
+  EXPECT_FALSE(measured_baselines(1).contains("one-device"));
+  EXPECT_TRUE(measured_baselines(8).contains("one-device"));
 }
 
 TEST(HardwareLoop, CorrectionBringsPredictionsNearer) {
