@@ -97,11 +97,19 @@ LineProcess::LineProcess(LineProcessOptions options) : options_(std::move(option
 LineProcess::~LineProcess() { kill(); }
 
 void LineProcess::send(std::string_view line) {
+  send_later(line);
+  flush();
+}
+
+void LineProcess::send_later(std::string_view line) {
   GABRA_CHECK(line.find('\n') == std::string_view::npos, "a line has no line break");
   if (has_ended() || is_input_to_close_) return;
   unsent_.append(line);
   unsent_ += '\n';
-  write_unsent();
+}
+
+void LineProcess::flush() {
+  if (!has_ended() && unsent_bytes() > 0) write_unsent();
 }
 
 void LineProcess::close_input() {
@@ -137,10 +145,12 @@ bool LineProcess::has_line() const {
 }
 
 std::optional<std::string> LineProcess::take_line() {
-  if (!has_line()) {
-    service();
-    if (!has_line()) return std::nullopt;
-  }
+  if (!has_line()) service();
+  return take_read_line();
+}
+
+std::optional<std::string> LineProcess::take_read_line() {
+  if (!has_line()) return std::nullopt;
   std::string line = received_.substr(taken_, scanned_ - taken_);
   taken_ = scanned_ + 1;
   scanned_ = taken_;
@@ -239,6 +249,17 @@ void LineProcess::service() {
   notice_end();
 }
 
+void LineProcess::service(Ready ready) {
+  if (has_ended()) return;
+  if (ready.input) write_unsent();
+  if (ready.error) read_errors();
+  if (ready.output) read_output();
+  const auto now = Clock::now();
+  if (now < next_look_) return;
+  next_look_ = now + kLongestPoll;
+  notice_end();
+}
+
 void wait_for_any(std::span<LineProcess* const> processes, std::chrono::milliseconds limit) {
   const auto end = Clock::now() + limit;
   std::vector<pollfd> files;
@@ -256,7 +277,18 @@ void wait_for_any(std::span<LineProcess* const> processes, std::chrono::millisec
     if (is_any_ready || left.count() <= 0) return;
     const int count = ::poll(files.data(), files.size(), static_cast<int>(std::min(left, kLongestPoll).count()));
     const bool is_interrupted = count < 0 && errno == EINTR;
-    for (LineProcess* process : processes) process->service();
+    auto file = files.begin();
+    const auto is_ready = [&](int number) {
+      return file != files.end() && file->fd == number && (file++)->revents != 0;
+    };
+    for (LineProcess* process : processes) {
+      if (process->has_ended()) continue;
+      LineProcess::Ready ready;
+      ready.output = is_ready(process->output_);
+      ready.error = is_ready(process->error_);
+      if (process->unsent_bytes() > 0) ready.input = is_ready(process->input_);
+      process->service(ready);
+    }
     if (is_interrupted) return;
   }
 }

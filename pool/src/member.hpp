@@ -37,10 +37,13 @@ class Member {
   /// Null before start() and between an end and the next start.
   [[nodiscard]] LineProcess* process() const { return process_.get(); }
 
-  /// Starts the process, unless the last start failed a moment ago.
-  void start(const std::string& header_line);
+  /// Starts the process, unless the last start failed a moment ago. Throws Error where it cannot be started at all;
+  /// returns that as an end where it could be before.
+  [[nodiscard]] std::optional<MemberEnd> start(const std::string& header_line);
   void note_ready(std::int64_t slots);
+  /// Written by flush().
   void give(std::int64_t id, const Plan& plan);
+  void flush();
   /// It has answered this plan, or given it back.
   void forget(std::int64_t id);
   /// Something came from it.
@@ -51,9 +54,8 @@ class Member {
   [[nodiscard]] std::optional<MemberEnd> find_end();
   /// Ends the process for what it said.
   [[nodiscard]] MemberEnd end(std::string reason, Blame blame);
-  /// Ends in a row before it was ready; those from outside apart.
-  [[nodiscard]] int crashed_starts() const { return crashed_starts_; }
-  [[nodiscard]] int killed_starts() const { return killed_starts_; }
+  /// Whether so many starts in a row came to nothing that there will be none.
+  [[nodiscard]] bool is_hopeless() const;
   /// The last line of its standard error, if any: ": LINE".
   [[nodiscard]] const std::string& last_words() const { return last_words_; }
 
@@ -64,12 +66,15 @@ class Member {
   std::deque<std::int64_t> plans_;
   std::int64_t slots_ = 1;
   bool is_ready_ = false;
+  bool was_ready_ = false;  ///< ever
   double silent_s_ = 0.0;
   double longest_silence_s_ = 0.0;
-  int crashed_starts_ = 0;
-  int killed_starts_ = 0;
+  int crashed_starts_ = 0;  ///< ends in a row before it was ready
+  int killed_starts_ = 0;   ///< those from outside
   std::chrono::steady_clock::time_point next_start_{};
   std::string last_words_;
+
+  void note_failed_start(Blame blame);
 };
 
 }  // namespace gabra::pool

@@ -18,10 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kMostInFlight = 4;      // plans of a worker: one it works on, others in its pipe
-constexpr std::size_t kInFlightOfSlot = 128;  // of each of a bridge's: two chunks of 64
-constexpr int kMostCrashedStarts = 3;
-constexpr int kMostKilledStarts = 100;
+constexpr std::size_t kMostInFlight = 4;       // plans of a worker: one it works on, others in its pipe
+constexpr std::size_t kInFlightOfSlot = 1024;  // of each of a bridge's, which makes chunks of them
 constexpr std::chrono::milliseconds kTick{100};
 // Time between two looks counts up to here: this process itself may have been stopped.
 constexpr std::chrono::duration<double> kLongestTick{0.25};
@@ -38,7 +36,7 @@ class PoolEvaluator::Implementation {
     for (std::int64_t i = 0; i < options_.processes; ++i) {
       const std::string name = options_.is_bridge ? options_.name : fmt::format("{} {}", options_.name, i);
       members_.push_back(std::make_unique<Member>(name, options_));
-      members_.back()->start(header_line_);
+      (void)members_.back()->start(header_line_);
     }
   }
 
@@ -82,7 +80,8 @@ std::vector<Evaluation> PoolEvaluator::Implementation::evaluate(std::span<const 
   board_.begin(plans);
   last_look_ = Clock::now();
   while (!board_.is_done()) {
-    for (const auto& member : members_) member->start(header_line_);
+    for (const auto& member : members_)
+      if (const auto end = member->start(header_line_)) handle_end(*member, *end);
     hand_out();
     wait();
     for (const auto& member : members_) listen(*member);
@@ -108,10 +107,11 @@ Member* PoolEvaluator::Implementation::find_taker() {
 void PoolEvaluator::Implementation::hand_out() {
   while (board_.waiting() > 0) {
     Member* taker = find_taker();
-    if (taker == nullptr) return;
+    if (taker == nullptr) break;
     const std::int64_t id = board_.take();
     taker->give(id, board_.plan(id));
   }
+  for (const auto& member : members_) member->flush();
 }
 
 void PoolEvaluator::Implementation::wait() {
@@ -128,7 +128,7 @@ void PoolEvaluator::Implementation::wait() {
 
 void PoolEvaluator::Implementation::listen(Member& member) {
   while (LineProcess* process = member.process()) {
-    const auto line = process->take_line();
+    const auto line = process->take_read_line();
     if (!line) break;
     member.note_sign_of_life();
     std::optional<Message> message = parse_message(*line);
@@ -177,7 +177,7 @@ void PoolEvaluator::Implementation::handle_lost(Member& member, const Lost& lost
 
 void PoolEvaluator::Implementation::handle_end(const Member& member, const MemberEnd& end) {
   const std::string reason = end.reason + member.last_words();
-  if (!end.was_ready && (member.crashed_starts() >= kMostCrashedStarts || member.killed_starts() >= kMostKilledStarts))
+  if (!end.was_ready && member.is_hopeless())
     throw Error(fmt::format("{} cannot be used, it {}", member.name(), reason));
   ++replaced_;
   log(fmt::format("{} {}; {} plans go to others", member.name(), reason, end.plans.size()));
@@ -188,9 +188,11 @@ void PoolEvaluator::Implementation::handle_end(const Member& member, const Membe
 void PoolEvaluator::Implementation::blame(std::int64_t id, Blame kind, const std::string& reason) {
   std::optional<SetAside> aside = board_.blame(id, kind, reason);
   if (!aside) return;
-  log(fmt::format("set aside, {}: plan with stages \"{}\", {} micro-batches, {}, buckets of {}", aside->reason,
-                  to_text(aside->plan.stages), aside->plan.micro_batches, to_text(aside->plan.schedule),
-                  to_text(aside->plan.bucket)));
+  const auto& say = options_.warn ? options_.warn : options_.log;
+  if (say)
+    say(fmt::format("set aside, {}: plan with stages \"{}\", {} micro-batches, {}, buckets of {}", aside->reason,
+                    to_text(aside->plan.stages), aside->plan.micro_batches, to_text(aside->plan.schedule),
+                    to_text(aside->plan.bucket)));
   set_aside_.push_back(*std::move(aside));
 }
 

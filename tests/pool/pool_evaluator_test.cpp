@@ -9,9 +9,12 @@
 #include "worker_program.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -147,6 +150,34 @@ TEST_F(Pool, AWorkerOfAnotherBuildIsRefused) {
   other.command.words = {"/bin/sh", "-c",
                          "read header; echo '{\"schema\":\"gabra/work/1\",\"ready\":\"c\",\"slots\":1}'; cat"};
   EXPECT_EQ(error_of(problem_, other, plans_), "worker 0 is gabra c, this is gabra a: all must be of one build");
+}
+
+TEST_F(Pool, AWorkerThatCannotBeStartedAgainIsTriedSeveralTimes) {
+  // It starts once and ends at the first plan; its program is gone then.
+  const std::string program = ::testing::TempDir() + "gabra-vanishing-" + std::to_string(::getpid());
+  std::ofstream(program) << "#!/bin/sh\nread header\n"
+                            "echo '{\"schema\":\"gabra/work/1\",\"ready\":\"b\",\"slots\":1}'\n"
+                            "rm \"$0\"\nread plan\n";
+  ASSERT_EQ(::chmod(program.c_str(), 0700), 0);
+  PoolOptions vanishing = options(1);
+  vanishing.command.words = {program};
+  vanishing.first_pause = Seconds(0.0);
+  EXPECT_EQ(error_of(problem_, vanishing, plans_), "worker 0 cannot be used, it did not start again: \"" + program +
+                                                       "\" cannot be started: No such file or directory");
+  std::size_t tries = 0;
+  for (std::size_t at = 0; (at = log_.find("did not start again", at)) != std::string::npos; ++at) ++tries;
+  EXPECT_EQ(tries, 7U) << log_;  // the eighth ends the search
+}
+
+TEST_F(Pool, APlanThatIsSetAsideIsSaidWhereNothingElseIs) {
+  plans_[10].bucket = test::kCrashingBucket;
+  PoolOptions quiet = options(2);
+  quiet.log = nullptr;
+  quiet.warn = [this](const std::string& line) { log_ += line + "\n"; };
+  PoolEvaluator pool(problem_, quiet);
+  expect_equal(pool.evaluate(plans_), {10});
+  EXPECT_TRUE(log_.starts_with("set aside, 2 workers ended at it")) << log_;
+  EXPECT_EQ(std::count(log_.begin(), log_.end(), '\n'), 1);
 }
 
 TEST_F(Pool, WorkersThatCannotWorkEndTheSearch) {

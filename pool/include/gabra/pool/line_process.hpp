@@ -41,6 +41,9 @@ class LineProcess {
   /// Hands over `line`, which has no line break. What the pipe does not take now is kept and written by wait_for_any()
   /// and the other calls that wait. Dropped when the child has ended.
   void send(std::string_view line);
+  /// The same, but nothing is written before the next call of flush(), send() or one that waits: several lines in one.
+  void send_later(std::string_view line);
+  void flush();
   /// Bytes of send() that are not in the pipe yet.
   [[nodiscard]] std::size_t unsent_bytes() const { return unsent_.size() - sent_; }
   /// Lets the child see the end of its input, once all that was sent is written.
@@ -48,6 +51,8 @@ class LineProcess {
 
   /// The next whole line, without its line break, if one has come.
   [[nodiscard]] std::optional<std::string> take_line();
+  /// The next one of those that a call that waits has read.
+  [[nodiscard]] std::optional<std::string> take_read_line();
   /// Waits for one. None: the child has ended and said no more, or the time is over.
   [[nodiscard]] std::optional<std::string> read_line(std::chrono::milliseconds limit);
 
@@ -70,6 +75,11 @@ class LineProcess {
 
   /// Moves what can be moved between pipes and buffers now, and notices the end of the process.
   void service();
+  struct Ready {
+    bool input = false, output = false, error = false;
+  };
+  /// The same for pipes that poll() has found ready; an end that no pipe shows is looked for now and then.
+  void service(Ready ready);
   void write_unsent();
   void read_output();
   void read_errors();
@@ -91,6 +101,7 @@ class LineProcess {
   std::string error_text_;
   std::string end_reason_;
   std::optional<int> end_status_;
+  std::chrono::steady_clock::time_point next_look_{};  ///< for its end
 };
 
 /// Writes and reads for all of `processes` until one of them has a line to take or has ended, a signal comes, or the

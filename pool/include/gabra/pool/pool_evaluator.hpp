@@ -21,8 +21,11 @@ struct PoolOptions {
   bool is_bridge = false;       ///< it says itself how many plans it takes, and finds lost and hanging workers itself
   std::string name = "worker";  ///< in messages
   Seconds plan_limit{60.0};     ///< without an answer for so long, or 20 times the longest wait so far, it hangs
+  Seconds bridge_limit{120.0};  ///< a bridge that says nothing for so long hangs; it says something every few seconds
   Seconds start_limit{60.0};    ///< to the first line of one that was started
-  std::function<void(const std::string& line)> log{};  ///< what happened to workers and plans, for people
+  Seconds first_pause{0.1};     ///< after a start that failed, before another; doubled each time up to 6.4 s
+  std::function<void(const std::string& line)> log{};   ///< what happened to workers, for people
+  std::function<void(const std::string& line)> warn{};  ///< a plan that is set aside; none: that goes to `log`
 };
 
 /// A plan that ended several workers, and what is known of it.
@@ -38,8 +41,8 @@ struct SetAside {
 /// chance or the kernel's lack of memory: such an end counts half. So what is returned depends only on the plans,
 /// whatever happens to workers.
 ///
-/// Throws Error when work cannot go on: a worker that cannot be started or ends three times before it is ready, one of
-/// another build, a bridge that gives up.
+/// Throws Error when work cannot go on: a worker that cannot be started or ends three times before it is ready (eight
+/// times in a row where it was ready before, with growing pauses), one of another build, a bridge that gives up.
 class PoolEvaluator : public Evaluator {
  public:
   /// Starts the processes; does not wait for them.
