@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -103,7 +104,10 @@ class CudaDevice final : public Device {
     spans_.set_recording(is_on);
   }
   [[nodiscard]] Bytes peak_memory() const override;
-  void reset_peak() override { c10::cuda::CUDACachingAllocator::resetPeakStats(index()); }
+  void reset_peak() override {
+    first_peak_.reset();
+    c10::cuda::CUDACachingAllocator::resetPeakStats(index());
+  }
   [[nodiscard]] const WaitNote& waiting() const override { return note_; }
 
  private:
@@ -114,6 +118,8 @@ class CudaDevice final : public Device {
   void translate_errors(InstructionId id, Action action);
   void wait_for_all();
   void collect_spans();
+  void leave_out_search();
+  [[nodiscard]] Bytes allocator_peak() const;
 
   const Program& program_;
   Communicator& communicator_;
@@ -126,6 +132,8 @@ class CudaDevice final : public Device {
   std::vector<InstructionId> launched_;  // of this step
   SpanRecorder spans_;
   bool is_recording_ = false;
+  bool has_searched_ = false;        // cuDNN, in the first step
+  std::optional<Bytes> first_peak_;  // of that step, until there is another
   WaitNote note_;
 };
 
@@ -164,7 +172,10 @@ void CudaDevice::begin_step() {
 }
 
 void CudaDevice::submit(Work work) {
-  if (launched_.empty()) begin_step();
+  if (launched_.empty()) {
+    begin_step();
+    first_peak_.reset();
+  }
   launched_.push_back(work.instruction);
   translate_errors(work.instruction, [&] { launch(work, program_.instructions[work.instruction.index()]); });
 }
@@ -210,6 +221,7 @@ void CudaDevice::finish() {
   translate_errors(launched_.back(), [this] {
     wait_for_all();
     collect_spans();
+    leave_out_search();
   });
   launched_.clear();
   note_.clear();
@@ -248,7 +260,17 @@ void CudaDevice::collect_spans() {
                start_seconds_ + ends_[id.index()].seconds_since(start_, place_));
 }
 
-Bytes CudaDevice::peak_memory() const {
+/// cuDNN's search tries algorithms with any amount of memory that is free, which no later step takes.
+void CudaDevice::leave_out_search() {
+  if (std::exchange(has_searched_, true)) return;
+  const Bytes peak = allocator_peak();
+  reset_peak();
+  first_peak_ = peak;
+}
+
+Bytes CudaDevice::peak_memory() const { return first_peak_.value_or(allocator_peak()); }
+
+Bytes CudaDevice::allocator_peak() const {
   const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index());
   constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
   return Bytes(stats.allocated_bytes[kAll].peak);
