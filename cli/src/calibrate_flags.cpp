@@ -9,8 +9,12 @@ void add_calibrate_flags(FlagSet& flags) {
   flags.add("--devices", "KIND:NUMBER", "cpu:2 starts two ranks on CPU cores, cuda:4 four on GPUs");
   flags.add(
       "--from-table", "FILE",
-      "in place of --devices, may be repeated: NCCL tests' output, vTrain's all-reduce tables, PipeDream profiles");
+      "in place of --devices, may be repeated: what all_reduce_perf and sendrecv_perf of nccl-tests print, vTrain's "
+      "all-reduce tables, PipeDream profiles");
   flags.add("--cluster", "CLUSTER", "with --from-table: the cluster whose figures are replaced");
+  flags.add(
+      "--device-kind", "NAME",
+      "with --from-table: the kind of the cluster's devices that PipeDream's layers stand for; its first by default");
   flags.add("-o,--output", "FILE", "write the cluster there");
   flags.add("--profile", "FILE", "write the times of layers there");
   flags.add("--precision", "FORMAT", "float32 (the default, TF32 off) or bfloat16");

@@ -53,7 +53,7 @@ exec::CalibrateJob read_calibrate_job(const FlagSet& flag_set) {
   FaultList faults;
   FlagReader flags(flag_set, faults);
   exec::CalibrateJob job;
-  flags.refuse({"--cluster"}, "without --from-table");
+  flags.refuse({"--cluster", "--device-kind"}, "without --from-table");
   InputLoader loader(flags, nullptr);
   if (!flags.is_given("--network")) faults.add("--network", "nothing", "a zoo name or a file (it is required)");
   job.network = loader.network("--network");

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "application.hpp"
 #include "calibrate_job.hpp"
-#include "gabra/calibration/machine.hpp"
+#include "gabra/calibration/table_fit.hpp"
 #include "gabra/calibration/tables.hpp"
-#include "gabra/cluster/collective.hpp"
 #include "gabra/cluster/presets.hpp"
 #include "gabra/core/file.hpp"
 #include "gabra/network/network_file.hpp"
@@ -13,140 +12,88 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace gabra::cli {
 namespace {
 
-/// What the tables say of one cluster.
-struct TableFit {
-  Cluster::Description description;
-  Profile profile;
-  MachineFit shown;  ///< models, notes and warnings
-};
+/// Files of the folder in the order of their names.
+std::vector<std::string> files_in(const std::string& folder) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.is_regular_file(error)) files.push_back(entry.path().string());
+  std::sort(files.begin(), files.end());
+  return files;
+}
 
-class TableFitter {
+[[noreturn]] void refuse_iterations(const std::string& path) {
+  throw_input_error(
+      path, "times of whole training steps, which tell neither layers nor links apart",
+      "tables of all-reduces, messages or layers; experiments/prediction_error/run.py --fit fits a cluster "
+      "to these, and experiments/prediction_error/dgx-a100-megatron.json is the result");
+}
+
+/// A folder is no table: it may hold tables of several machines, which nothing but its user can tell apart.
+[[noreturn]] void refuse_folder(const std::string& folder) {
+  for (const std::string& file : files_in(folder)) {
+    bool is_iterations = false;
+    FaultList ignored;
+    collect_faults(ignored,
+                   [&] { is_iterations = recognise_table(read_file(file), file) == TableKind::VtrainIterations; });
+    if (is_iterations) refuse_iterations(file);
+  }
+  throw_input_error(folder, "a folder", "a file; every table of one machine has a --from-table of its own");
+}
+
+/// What is read of each table.
+class TableReader {
  public:
-  TableFitter(const Cluster& base, std::string sources)
-      : base_(base), description_(base.description()), sources_(std::move(sources)) {}
+  TableReader(TableFitter& fitter, FaultList& faults) : fitter_(fitter), faults_(faults) {}
 
-  void read(const std::string& path, FaultList& faults) {
-    collect_faults(faults, [&] {
+  void read(const std::string& path) {
+    collect_faults(faults_, [&] {
+      std::error_code error;
+      if (std::filesystem::is_directory(path, error)) refuse_folder(path);
       const std::string text = read_file(path);
       switch (recognise_table(text, path)) {
         case TableKind::NcclTests:
-          return add(parse_nccl_tests(text, path), path, faults);
+          return add(parse_nccl_tests(text, path));
         case TableKind::VtrainAllReduce:
-          return add(parse_vtrain_all_reduce(text, path), path, faults);
+          return fitter_.add(parse_vtrain_all_reduce(text, path), faults_);
+        case TableKind::VtrainIterations:
+          refuse_iterations(path);
         case TableKind::PipedreamProfile:
-          return add(layers_of_pipedream(parse_pipedream_profile(text, path)), path);
+          has_layers_ = true;
+          return fitter_.add(layers_of_pipedream(parse_pipedream_profile(text, path)), faults_);
       }
     });
   }
 
-  void fit() {
-    if (!reductions_.empty()) fit_all_reduce();
-    if (!work_.empty()) fit_layers();
-  }
-
-  [[nodiscard]] Cluster cluster() const { return Cluster::build(description_, "--cluster"); }
-  [[nodiscard]] const Profile& profile() const { return profile_; }
-  [[nodiscard]] const std::vector<ModelQuality>& models() const { return models_; }
+  [[nodiscard]] bool has_layers() const { return has_layers_; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  void add(const std::vector<AllReduceRow>& rows, const std::string& path, FaultList& faults) {
-    if (static_cast<std::size_t>(rows.front().devices) > base_.device_count()) {
-      faults.add("--from-table", fmt::format("{}, of {} devices", path, rows.front().devices),
-                 fmt::format("tables for at most the {} devices of the cluster", base_.device_count()));
-      return;
-    }
-    // Without overheads the model's time is 2(n-1)/n S/B.
-    Cluster::Description plain = base_.description();
-    plain.collective = {};
-    const Cluster bare = Cluster::build(std::move(plain), "--cluster");
-    CollectiveModel model(bare);
-    std::vector<DeviceId> group;
-    for (int d = 0; d < rows.front().devices; ++d) group.emplace_back(d);
-    for (const AllReduceRow& row : rows) {
-      const AllReduceLayout& layout = model.all_reduce(group, row.bytes);
-      if (layout.algorithm != CollectiveAlgorithm::Rings || layout.alone.value() <= 0.0) {
-        faults.add("--from-table",
-                   fmt::format("{}, of {} devices between which the cluster has no ring", path, row.devices),
-                   "tables of groups with a ring");
-        return;
-      }
-      const double share = 2.0 * (row.devices - 1) / row.devices;
-      reductions_.push_back(
-          {.devices = row.devices,
-           .bytes = row.bytes,
-           .seconds = row.seconds,
-           .rings = BytesPerSecond(share * static_cast<double>(row.bytes.value()) / layout.alone.value()),
-           .channels = layout.channels});
-    }
+  void add(const CommunicationTables& read) {
+    for (const CommunicationTable& table : read.tables) fitter_.add(table, faults_);
+    warnings_.insert(warnings_.end(), read.warnings.begin(), read.warnings.end());
   }
 
-  void add(const LayerTable& table, const std::string& path) {
-    const std::string& kind = description_.kinds.front().name;
-    for (const LayerTable::Times& times : table.times) profile_.add(kind, times.layer, {times.sample});
-    if (table.work.empty()) warnings_.push_back(path + ": no layer whose work is known from its description");
-    work_.insert(work_.end(), table.work.begin(), table.work.end());
-  }
-
-  void add_model(ModelQuality model) {
-    if (model.quality.median_error > model.poor_above)
-      warnings_.push_back(fmt::format("the fit of {} is poor: {}", model.model, to_text(model.quality)));
-    models_.push_back(std::move(model));
-  }
-
-  void fit_all_reduce() {
-    CollectiveFit fit = fit_collective(reductions_, false);
-    fit.parameters.tree_efficiency = description_.collective.tree_efficiency;
-    fit.parameters.source = "gabra calibrate --from-table " + sources_;
-    description_.collective = fit.parameters;
-    const bool has_nvlinks = std::any_of(description_.links.begin(), description_.links.end(),
-                                         [](const Link& link) { return link.is_nvlink; });
-    for (Link& link : description_.links)
-      if (link.is_nvlink || !has_nvlinks)
-        link.bandwidth = BytesPerSecond(link.bandwidth.value() * fit.bandwidth_factor);
-    add_model({"all-reduce",
-               fmt::format("launch {}, step {}, {:.2f} more of a round, links x {:.3f}", to_text(fit.parameters.launch),
-                           to_text(fit.parameters.step), fit.parameters.round_overhead, fit.bandwidth_factor),
-               fit.quality, 0.1});
-    std::vector<PredictedMeasured> small, large;
-    for (const AllReduceSample& sample : reductions_)
-      (sample.bytes.value() < (std::int64_t{16} << 20) ? small : large)
-          .push_back({predict(fit, sample).value(), sample.seconds.value()});
-    if (!small.empty()) add_model({"all-reduce below 16 MiB", "", quality_of(small), 0.1});
-    if (!large.empty()) add_model({"all-reduce from 16 MiB", "", quality_of(large), 0.1});
-  }
-
-  void fit_layers() {
-    const DeviceFit fit = fit_device(work_);
-    DeviceKind& kind = description_.kinds.front();
-    // Shares of the peaks that the cluster states.
-    for (std::size_t c = 0; c < kComputeClassCount; ++c) {
-      if (fit.by_class[c].samples == 0) continue;
-      kind.efficiency[c] = {.flops = fit.efficiency[c].flops * (fit.peak / kind.peak_float32),
-                            .bandwidth = fit.efficiency[c].bandwidth * (fit.bandwidth / kind.memory_bandwidth),
-                            .half_rows = fit.efficiency[c].half_rows};
-      add_model({fmt::format("layers, {}", kComputeClassNames[c]),
-                 fmt::format("{:.2f} of the flops, {:.2f} of the bandwidth", kind.efficiency[c].flops,
-                             kind.efficiency[c].bandwidth),
-                 fit.by_class[c], 0.5});
-    }
-    kind.is_calibrated = true;
-    kind.source += (kind.source.empty() ? "" : "; ") + ("efficiencies by gabra calibrate --from-table " + sources_);
-  }
-
-  const Cluster& base_;
-  Cluster::Description description_;
-  std::string sources_;
-  std::vector<AllReduceSample> reductions_;
-  std::vector<LayerWork> work_;
-  Profile profile_;
-  std::vector<ModelQuality> models_;
+  TableFitter& fitter_;
+  FaultList& faults_;
+  bool has_layers_ = false;
   std::vector<std::string> warnings_;
 };
+
+std::string kind_of_layers(FlagReader& flags, const Cluster& cluster) {
+  const std::string name = flags.text("--device-kind").value_or("");
+  std::vector<std::string> names;
+  for (const DeviceKind& kind : cluster.description().kinds) names.push_back(kind.name);
+  if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end())
+    flags.faults().add("--device-kind", in_quotes(name) + did_you_mean(name, names),
+                       fmt::format("a kind of device of the cluster: {}", fmt::join(names, ", ")));
+  return name;
+}
 
 }  // namespace
 
@@ -162,26 +109,24 @@ int run_calibrate_from_tables(const FlagSet& flag_set) {
   const OutputFile machine(flags, "--output");
   const OutputFile profile(flags, "--profile");
   const std::shared_ptr<const Cluster> base = InputLoader(flags, nullptr).cluster("--cluster");
+  TableOptions options{.sources = {}, .device_kind = {}, .wants_profile = static_cast<bool>(profile)};
+  if (base != nullptr) options.device_kind = kind_of_layers(flags, *base);
   faults.throw_if_any();
-  std::string names;
   for (const std::string& path : flag_set.values("--from-table"))
-    names += (names.empty() ? "" : ", ") + path.substr(path.rfind('/') + 1);
-  TableFitter fitter(*base, names);
-  for (const std::string& path : flag_set.values("--from-table")) fitter.read(path, faults);
+    options.sources += (options.sources.empty() ? "" : ", ") + path.substr(path.rfind('/') + 1);
+  TableFitter fitter(*base, options);
+  TableReader reader(fitter, faults);
+  for (const std::string& path : flag_set.values("--from-table")) reader.read(path);
+  if (!reader.has_layers() && faults.empty())
+    flags.refuse({"--profile", "--device-kind"}, "without a PipeDream profile among the tables");
   faults.throw_if_any();
-  fitter.fit();
-  if (profile && fitter.profile().empty())
-    throw_input_error("--profile", "this flag with tables of all-reduces only", "a PipeDream profile among the tables");
-  MachineFit shown{.cluster = fitter.cluster(),
-                   .profile = fitter.profile(),
-                   .models = fitter.models(),
-                   .notes = {},
-                   .warnings = fitter.warnings()};
-  machine.write(to_json_text(shown.cluster));
-  if (profile) profile.write(to_json_text(shown.profile));
+  MachineFit fit = fitter.fit();
+  fit.warnings.insert(fit.warnings.begin(), reader.warnings().begin(), reader.warnings().end());
+  machine.write(to_json_text(fit.cluster));
+  if (profile) profile.write(to_json_text(fit.profile));
   const std::string written =
       "machine written to " + machine.path() + "\n" + (profile ? "profile written to " + profile.path() + "\n" : "");
-  print_to_stdout(flags.is_on("--json") ? to_json_text(shown) : to_text(shown) + written);
+  print_to_stdout(flags.is_on("--json") ? to_json_text(fit) : to_text(fit) + written);
   return kDone;
 }
 

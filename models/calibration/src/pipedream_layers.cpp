@@ -65,14 +65,22 @@ std::optional<Work> work_of(std::string_view description, double output_elements
 
 LayerTable layers_of_pipedream(const Network& network) {
   LayerTable table;
+  table.name = network.name();
   for (const Layer& layer : network.layers()) {
     const auto* opaque = std::get_if<Opaque>(&layer.attributes);
-    if (opaque == nullptr) continue;
+    // What joins several outputs was not in the graph.
+    if (opaque == nullptr || opaque->description == "all outputs") continue;
     table.batch = opaque->batch;
-    table.times.push_back({layer.name, {opaque->batch, opaque->forward, opaque->backward, Bytes(0)}});
+    table.times.push_back(
+        {layer.name, opaque->description, {opaque->batch, opaque->forward, opaque->backward, Bytes(0)}});
     const double output = static_cast<double>(opaque->output_bytes) / kElement;
     const auto work = work_of(opaque->description, output);
-    if (!work) continue;
+    if (!work) {
+      LayerTable::Unknown& unknown = table.unknown[opaque->description.substr(0, opaque->description.find('('))];
+      ++unknown.layers;
+      unknown.seconds += opaque->forward + opaque->backward;
+      continue;
+    }
     double input = 0.0;
     for (const LayerId source : layer.inputs)
       if (const auto* maker = std::get_if<Opaque>(&network.layer(source).attributes))
