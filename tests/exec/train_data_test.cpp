@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 namespace gabra::test {
 namespace {
@@ -33,18 +34,24 @@ data::Volume make_head(std::uint64_t number, bool has_hole) {
 
 class TrainData : public TrainingCase {
  protected:
-  /// `people` of AD and NC each.
-  void make_data(int people) {
+  /// `people` of AD and NC each, with a scan in every one of `visits`.
+  void make_data(int people, const std::vector<std::string>& visits = {""}) {
     std::string table = "participant_id\tgroup\tage\tsex\n";
     for (int i = 0; i < 2 * people; ++i) {
       const bool is_patient = i % 2 == 0;
       const std::string id = "sub-" + std::to_string(100 + i);
       table += id + (is_patient ? "\tAD\t70\tF\n" : "\tNC\t71\tM\n");
-      const std::string folder = folder_.file("data/" + id + "/anat");
-      std::filesystem::create_directories(folder);
-      data::write_nifti(folder + "/" + id + "_T1w.nii.gz", make_head(static_cast<std::uint64_t>(i), is_patient));
+      for (const std::string& visit : visits) {
+        const std::string folder = folder_.file("data/" + id + visit + "/anat");
+        std::filesystem::create_directories(folder);
+        data::write_nifti(folder + "/" + id + "_T1w.nii.gz", make_head(static_cast<std::uint64_t>(i), is_patient));
+      }
     }
     write_text(folder_.file("data/participants.tsv"), table);
+  }
+  void add_person(const std::string& id, const std::string& group) {
+    write_text(folder_.file("data/participants.tsv"),
+               read_text(folder_.file("data/participants.tsv")) + id + "\t" + group + "\t70\tF\n");
   }
 };
 
@@ -60,7 +67,8 @@ TEST_F(TrainData, LearnsPredictsAndExplains) {
   EXPECT_LT(epochs.back().at("train_loss"), epochs.front().at("train_loss"));
   EXPECT_EQ(result.at("test").at("auc"), epochs.back().at("test").at("auc"));
   EXPECT_GE(result.at("test").at("accuracy").get<double>(), 0.75);
-  EXPECT_TRUE(std::filesystem::exists(folder_.file("ckpt/best.pt")));
+  const std::string best = result.at("best");
+  EXPECT_TRUE(std::filesystem::exists(folder_.file(best))) << best;
   // One rank gives the same.
   const json serial = run_json("train --plan serial.json" + line + "--log serial.jsonl");
   EXPECT_NEAR(serial.at("final_loss").get<double>(), result.at("final_loss").get<double>(), 1e-4);
@@ -74,7 +82,7 @@ TEST_F(TrainData, LearnsPredictsAndExplains) {
   const std::string table = read_text(folder_.file("table.tsv"));
   EXPECT_TRUE(table.starts_with("participant_id\tsession\tvolume\tpart\tgroup\tpredicted\tp_NC\tp_AD\n")) << table;
   const std::string scan = "data/sub-100/anat/sub-100_T1w.nii.gz";
-  const json single = run_json("predict --checkpoint ckpt/best.pt --volume " + scan);
+  const json single = run_json("predict --checkpoint " + best + " --volume " + scan);
   double of_cohort = -1.0;
   for (const json& row : predicted.at("predictions"))
     if (row.at("participant_id") == "sub-100") of_cohort = row.at("probabilities").at("AD").get<double>();
@@ -97,6 +105,13 @@ TEST_F(TrainData, LearnsPredictsAndExplains) {
   EXPECT_TRUE(read_text(folder_.file("heat.png")).starts_with("\x89PNG\r\n\x1a\n"));
   (void)run("explain --checkpoint ckpt --volume " + scan + " --png heat.png --class MCI", 2);
   (void)run("predict --checkpoint none --data data", 2);
+  if (!std::filesystem::exists("/dev/nvidia0"))
+    for (const std::string& asked :
+         std::vector<std::string>{"predict --checkpoint ckpt --data data", "predict --checkpoint ckpt --volume " + scan,
+                                  "explain --checkpoint ckpt --png heat.png --volume " + scan}) {
+      const std::string err = run(asked + " --device cuda", 2).err;
+      EXPECT_TRUE(err.starts_with("gabra: --device: saw cuda") && err.find('\n') + 1 == err.size()) << err;
+    }
 }
 
 TEST_F(TrainData, FaultsOfADataSetAreSaidOnceAndSkipped) {
@@ -109,6 +124,82 @@ TEST_F(TrainData, FaultsOfADataSetAreSaidOnceAndSkipped) {
   for (const char* name : {"sub-100", "sub-101"}) EXPECT_NE(faulty.err.find(name), std::string::npos) << faulty.err;
   const json skipped = run_json(line + " --skip-bad");
   EXPECT_EQ(skipped.at("left_out").size(), 2U);
+}
+
+TEST_F(TrainData, WhoIsLeftOutIsSaidAtTheStart) {
+  make_data(8, {"/ses-M00", "/ses-M12"});
+  make_plan("plan", "0-12@0,1");
+  std::filesystem::remove_all(folder_.file("data/sub-100/ses-M12"));
+  std::filesystem::remove(folder_.file("data/sub-101/ses-M12/anat/sub-101_T1w.nii.gz"));
+  std::filesystem::remove(folder_.file("data/sub-101/ses-M00/anat/sub-101_T1w.nii.gz"));
+  add_person("sub-900", "MCI");
+  add_person("sub-901", "n/a");
+  const std::string data = " --data data --sessions M12 --skip-bad ";
+  const Outcome trained = run("train --plan plan.json --task ad-nc --epochs 1 --checkpoint-dir ckpt" + data);
+  EXPECT_NE(trained.err.find("left out: 2 people of other groups: MCI 1, n/a 1\n"), std::string::npos) << trained.err;
+  EXPECT_NE(trained.err.find("left out: 1 person without the session \"M12\": sub-100\n"), std::string::npos)
+      << trained.err;
+  EXPECT_NE(trained.err.find("left out: sub-101: "), std::string::npos) << trained.err;
+  const json again = run_json("train --plan plan.json --task ad-nc --epochs 1" + data);
+  EXPECT_EQ(again.at("left_out").size(), 1U);
+
+  const Outcome predicted = run("predict --checkpoint ckpt --task ad-nc --json" + data);
+  EXPECT_NE(predicted.err.find("left out: 2 people of other groups"), std::string::npos) << predicted.err;
+  const json document = json::parse(predicted.out);
+  EXPECT_EQ(document.at("without_session"), json::array({"sub-100"}));
+  EXPECT_EQ(document.at("other_groups"), (json{{"MCI", 1}, {"n/a", 1}}));
+  EXPECT_EQ(document.at("left_out"), again.at("left_out"));
+}
+
+TEST_F(TrainData, EveryFoldIsTheTestPartOnce) {
+  make_data(6);
+  make_plan("plan", "0-12@0,1");
+  const std::string line = "train --plan plan.json --data data --task ad-nc --steps 2 --folds 3 --checkpoint-dir ";
+  const json all = run_json(line + "all");
+  EXPECT_EQ(all.at("folds"), 3);
+  ASSERT_EQ(all.at("results").size(), 3U);
+  double sum = 0.0;
+  for (const json& result : all.at("results")) sum += result.at("test").at("accuracy").get<double>();
+  EXPECT_NEAR(all.at("test").at("accuracy").get<double>(), sum / 3.0, 1e-12);
+  std::multiset<std::string> tested;
+  for (int fold = 0; fold < 3; ++fold) {
+    const json checkpoint =
+        json::parse(read_text(folder_.file("all/fold-" + std::to_string(fold) + "/step-000002.json")));
+    EXPECT_EQ(checkpoint.at("data").at("fold"), fold);
+    EXPECT_EQ(checkpoint.at("data").at("folds"), 3);
+    for (const json& name : checkpoint.at("data").at("test")) tested.insert(name.get<std::string>());
+  }
+  EXPECT_EQ(tested.size(), 12U);
+  EXPECT_EQ(std::set<std::string>(tested.begin(), tested.end()).size(), 12U);
+  // One of them alone gives the same.
+  const json one = run_json(line + "one --fold 1");
+  EXPECT_EQ(one.at("losses"), all.at("results")[1].at("losses"));
+  // What is done is not done again.
+  const Outcome resumed = run(line + "all --resume");
+  EXPECT_NE(resumed.out.find("--fold 2: 4 test samples"), std::string::npos) << resumed.out;
+  EXPECT_NE(resumed.out.find("test, mean of 3 folds"), std::string::npos) << resumed.out;
+  EXPECT_EQ(read_log("all/fold-0/log.jsonl", "step").size(), 2U);
+  EXPECT_NE(run(line + "x --log log.jsonl", 2).err.find("--log: saw this flag with --folds and without --fold"),
+            std::string::npos);
+}
+
+TEST_F(TrainData, SessionsClassesAndAugmentation) {
+  make_data(6, {"/ses-M00", "/ses-M12"});
+  make_plan("plan", "0-12@0,1");
+  const std::string line = "train --plan plan.json --data data --epochs 1 ";
+  // 8 of the 12 people are trained on, in batches of 8 scans.
+  const json first = run_json(line + "--task ad-nc");
+  EXPECT_EQ(first.at("steps"), 1);
+  EXPECT_EQ(run_json(line + "--task ad-nc --sessions all").at("steps"), 2);
+  EXPECT_EQ(run_json(line + "--task ad-nc --sessions M12").at("steps"), 1);
+  EXPECT_NE(run(line + "--task ad-nc --sessions M24", 2).err.find("--sessions: saw \"M24\""), std::string::npos);
+  // The same groups by name: the last is the positive class.
+  EXPECT_EQ(run_json(line + "--classes NC,AD").at("losses"), first.at("losses"));
+  EXPECT_EQ(run_json(line + "--classes AD,NC").at("test").at("classes"), (json{"AD", "NC"}));
+  EXPECT_NE(run(line + "--classes AD", 2).err.find("--classes: saw 1 class"), std::string::npos);
+  const json augmented = run_json(line + "--task ad-nc --augment");
+  EXPECT_NE(augmented.at("losses"), first.at("losses"));
+  EXPECT_EQ(run_json(line + "--task ad-nc --augment").at("losses"), augmented.at("losses"));
 }
 
 TEST_F(TrainData, WeightsAfterStepsEqualPyTorchs) {
