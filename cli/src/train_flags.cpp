@@ -55,7 +55,7 @@ void add_train_flags(FlagSet& flags) {
 }
 
 void add_predict_flags(FlagSet& flags) {
-  flags.add("--checkpoint", "FILE", "a checkpoint, or a folder of them: best.pt, else the newest");
+  flags.add("--checkpoint", "FILE", "a checkpoint, or a folder of them: the best, else the newest");
   // Without --task or --classes everybody of the folder is predicted, whatever the group.
   add_data_flags(flags);
   flags.add("--volume", "FILE", "one scan, in place of --data; may be repeated");
@@ -66,7 +66,7 @@ void add_predict_flags(FlagSet& flags) {
 }
 
 void add_explain_flags(FlagSet& flags) {
-  flags.add("--checkpoint", "FILE", "a checkpoint, or a folder of them: best.pt, else the newest");
+  flags.add("--checkpoint", "FILE", "a checkpoint, or a folder of them: the best, else the newest");
   flags.add("--volume", "FILE", "the scan");
   flags.add("--class", "NAME", "whose evidence is shown: a class's name or number; the predicted one by default");
   flags.add("--layer", "NAME", "whose feature map: the last before the head by default; earlier ones are finer");

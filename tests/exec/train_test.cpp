@@ -2,6 +2,7 @@
 #include "support/training_case.hpp"
 #include "support/training_run.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <filesystem>
@@ -81,10 +82,52 @@ TEST_F(Train, ResumesBitForBitAndByAnotherPlan) {
   EXPECT_EQ(log[5].at("loss"), read_log("whole/log.jsonl", "step")[5].at("loss"));
   // By another plan, from a damaged newest checkpoint: the one before it is used.
   std::filesystem::resize_file(folder_.file("parts/step-000006.pt"), 1000);
-  const Outcome other = run("train --plan serial.json --synthetic --steps 7 --checkpoint-dir parts --resume --json");
+  const Outcome other =
+      run("train --plan serial.json --synthetic --schedule step --steps 7 --checkpoint-dir parts --resume --json");
   EXPECT_NE(other.err.find("step-000006.pt"), std::string::npos) << other.err;
   EXPECT_EQ(json::parse(other.out).at("first_step"), 5);
   EXPECT_NEAR(json::parse(other.out).at("losses")[0].get<double>(), log[4].at("loss").get<double>(), 1e-5);
+}
+
+TEST_F(Train, ResumeRefusesWhatWouldNotEndWithTheSameBits) {
+  make_plan("plan", "0-12@0");
+  make_plan("clipped", "0-12@0", "--clip-norm 1", kNetwork, 2);
+  (void)run("train --plan plan.json --synthetic --steps 2 --checkpoint-dir ckpt");
+  const Outcome other =
+      run("train --plan clipped.json --synthetic --steps 4 --checkpoint-dir ckpt --resume --learning-rate 0.01 "
+          "--momentum 0.5 --weight-decay 0.1 --warmup-steps 3 --seed 5",
+          2);
+  std::size_t lines = 0;
+  for (const char* difference :
+       {"the learning rate 0.001", "the momentum 0.9", "the weight decay 0", "steps of warm-up: 0", "the seed 0",
+        "the clip norm none", "micro-batches per step: 4"}) {
+    EXPECT_NE(other.err.find("gabra: ckpt/step-000002.json: saw " + std::string(difference)), std::string::npos)
+        << difference << "\n"
+        << other.err;
+    ++lines;
+  }
+  EXPECT_EQ(static_cast<std::size_t>(std::count(other.err.begin(), other.err.end(), '\n')), lines) << other.err;
+  // A cosine depends on the length; the others do not.
+  const std::string cosine = "train --plan plan.json --synthetic --schedule cosine --checkpoint-dir cosine --steps ";
+  (void)run(cosine + "2");
+  EXPECT_NE(run(cosine + "4 --resume", 2).err.find("a cosine schedule of steps: 2"), std::string::npos);
+  EXPECT_EQ(run_json("train --plan plan.json --synthetic --steps 3 --checkpoint-dir ckpt --resume").at("first_step"),
+            3);
+}
+
+TEST_F(Train, FlagsThatComeToNothingAreNamed) {
+  make_plan("plan", "0-12@0");
+  const std::string line = "train --plan plan.json --synthetic --steps 1 --resume --checkpoint-dir ";
+  const Outcome anew = run(line + "ckpt");
+  EXPECT_NE(anew.err.find("gabra: --resume: no checkpoint in ckpt: the training starts anew"), std::string::npos)
+      << anew.err;
+  const Outcome again = run(line + "ckpt --weights ckpt/step-000001.pt --trace run.json");
+  EXPECT_NE(
+      again.err.find("--weights ckpt/step-000001.pt is not read: the training goes on from ckpt/step-000001.json"),
+      std::string::npos)
+      << again.err;
+  EXPECT_NE(again.err.find("--trace run.json is not written: step 1 was done already"), std::string::npos) << again.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_.file("run.json")));
 }
 
 TEST_F(Train, BadInputIsReportedBeforeAnythingStarts) {
@@ -117,6 +160,20 @@ TEST_F(Train, ALossThatIsNoNumberStops) {
   make_plan("plan", "0-5@0 6-12@1");
   const Outcome result = run("train --plan plan.json --synthetic --steps 20 --learning-rate 1e30", 3);
   EXPECT_NE(result.err.find("the loss is not a number in step"), std::string::npos) << result.err;
+}
+
+TEST_F(Train, WeightsThatAreNoNumbersAreNotKept) {
+  make_plan("plan", "0-5@0 6-12@1");
+  // An epoch has 16 steps: step 17 has the learning rate 1e297, a loss that is a number, and makes weights that are
+  // not.
+  const Outcome result =
+      run("train --plan plan.json --synthetic --steps 20 --schedule step --step-epochs 1 --step-factor 1e300 "
+          "--checkpoint-every 1 --keep 2 --checkpoint-dir ckpt",
+          3);
+  EXPECT_NE(result.err.find("has values that are no finite numbers after step 17"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("the last checkpoint is ckpt/step-000016.pt"), std::string::npos) << result.err;
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("ckpt/step-000016.pt")));
+  EXPECT_FALSE(std::filesystem::exists(folder_.file("ckpt/step-000017.pt")));
 }
 
 TEST_F(Train, EveryKindOfNetworkTrainsOnSyntheticSamples) {

@@ -21,6 +21,7 @@ json::Value embedded(const std::string& text) {
 
 const std::vector<std::string> kPrecisions{"float32", "bfloat16"};
 const std::vector<std::string> kOptimizers{"sgd_momentum", "adamw"};
+const std::vector<std::string> kSchedules{"constant", "cosine", "step"};  // in the order of LearningRateRule
 
 json::Value to_value(const TrainingSettings& training) {
   json::Value value{{"global_batch", training.global_batch},
@@ -41,6 +42,40 @@ TrainingSettings read_training(json::ObjectReader& object) {
   if (inner.has("clip_norm")) training.clip_norm = inner.number("clip_norm");
   inner.finish();
   return training;
+}
+
+json::Value to_value(const RunSettings& run) {
+  const LearningRate& rate = run.update.learning_rate;
+  return {{"micro_batches", run.micro_batches},
+          {"learning_rate", rate.base},
+          {"schedule", kSchedules[static_cast<std::size_t>(rate.rule)]},
+          {"warmup_steps", rate.warmup_steps},
+          {"step_epochs", rate.epochs_per_step},
+          {"step_factor", rate.factor},
+          {"momentum", run.update.momentum},
+          {"weight_decay", run.update.weight_decay},
+          {"steps", run.steps},
+          {"samples", run.samples}};
+}
+
+std::optional<RunSettings> read_run(json::ObjectReader& object) {
+  const json::Value* value = object.optional("run");
+  if (value == nullptr) return std::nullopt;
+  json::ObjectReader inner(*value, object.place_of("run"), object.faults());
+  RunSettings run;
+  LearningRate& rate = run.update.learning_rate;
+  run.micro_batches = inner.integer("micro_batches", json::kPositive);
+  rate.base = inner.number("learning_rate");
+  rate.rule = static_cast<LearningRateRule>(inner.choice("schedule", kSchedules));
+  rate.warmup_steps = inner.integer("warmup_steps", json::kNonNegative);
+  rate.epochs_per_step = inner.integer("step_epochs", json::kPositive);
+  rate.factor = inner.number("step_factor");
+  run.update.momentum = inner.number("momentum");
+  run.update.weight_decay = inner.number("weight_decay");
+  run.steps = inner.integer("steps", json::kPositive);
+  run.samples = inner.text("samples");
+  inner.finish();
+  return run;
 }
 
 std::shared_ptr<const Network> read_network(json::ObjectReader& object) {
@@ -81,10 +116,11 @@ std::string to_json_text(const CheckpointInfo& info) {
                     {"file", info.file},
                     {"file_bytes", info.digest.bytes},
                     {"crc32", fmt::format("{:08x}", info.digest.crc32)},
-                    {"training", to_value(info.training)},
-                    {"data", embedded(info.data)},
-                    {"measures", embedded(info.measures)},
-                    {"network_fingerprint", fmt::format("{:016x}", info.network->fingerprint())}};
+                    {"training", to_value(info.training)}};
+  if (info.run) value["run"] = to_value(*info.run);
+  value["data"] = embedded(info.data);
+  value["measures"] = embedded(info.measures);
+  value["network_fingerprint"] = fmt::format("{:016x}", info.network->fingerprint());
   value["network"] = embedded(gabra::to_json_text(*info.network));
   return value.dump(1) + "\n";
 }
@@ -107,6 +143,7 @@ CheckpointInfo parse_checkpoint(std::string_view json_text, const std::string& n
   info.digest.bytes = object.integer("file_bytes", json::kNonNegative);
   info.digest.crc32 = read_hexadecimal<std::uint32_t>(object, "crc32", 8);
   info.training = read_training(object);
+  info.run = read_run(object);
   info.data = read_document(object, "data");
   info.measures = read_document(object, "measures");
   const auto fingerprint = read_hexadecimal<std::uint64_t>(object, "network_fingerprint", 16);
@@ -119,6 +156,13 @@ CheckpointInfo parse_checkpoint(std::string_view json_text, const std::string& n
                fmt::format("that of the field network_fingerprint, {:016x}", fingerprint));
   faults.throw_if_any();
   return info;
+}
+
+std::optional<double> validation_loss(const CheckpointInfo& info) {
+  const json::Value measures = embedded(info.measures);
+  const auto loss = measures.find("loss");  // null where it was no number
+  if (!measures.is_object() || loss == measures.end() || !loss->is_number()) return std::nullopt;
+  return loss->get<double>();
 }
 
 }  // namespace gabra::exec

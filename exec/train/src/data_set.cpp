@@ -2,6 +2,7 @@
 #include "data_set.hpp"
 
 #include "gabra/core/error.hpp"
+#include "gabra/core/hasher.hpp"
 #include "people.hpp"
 
 #include <fmt/format.h>
@@ -36,6 +37,16 @@ std::vector<std::string> names_of(const data::Cohort& cohort, const std::vector<
   std::vector<std::string> names;
   for (const std::size_t subject : subjects) names.push_back(cohort.subjects[subject].id);
   return names;
+}
+
+/// Of people, sessions and labels in their order.
+std::string fingerprint_of(const std::vector<data::Sample>& samples) {
+  Hasher hasher;
+  for (const data::Sample& sample : samples) {
+    hasher.add(sample.key);
+    hasher.add(sample.label);
+  }
+  return fmt::format("{:016x}", hasher.value());
 }
 
 }  // namespace
@@ -129,7 +140,8 @@ json::Value describe_data(const DataSet& data) {
                     {"high_percentile", settings.high_percentile},
                     {"train", names_of(data.cohort, data.split.train)},
                     {"validation", names_of(data.cohort, data.split.validation)},
-                    {"test", names_of(data.cohort, data.split.test)}};
+                    {"test", names_of(data.cohort, data.split.test)},
+                    {"train_scans", fingerprint_of(data.train)}};
   if (data.selection.folds > 0) value.update({{"folds", data.selection.folds}, {"fold", data.selection.fold}});
   return value;
 }
@@ -161,6 +173,7 @@ DataDescription parse_data_description(const std::string& json_text, const std::
   description.train = object.texts("train");
   description.validation = object.texts("validation");
   description.test = object.texts("test");
+  description.train_scans = object.text_or("train_scans", "");
   description.folds = object.integer_or("folds", 0, json::kNonNegative);
   description.fold = object.integer_or("fold", 0, json::kNonNegative);
   object.finish();

@@ -45,9 +45,11 @@ struct DataSet {
 struct DataDescription {
   data::Task task;
   data::PreprocessSettings settings;
-  std::vector<std::string> train, validation, test;                     ///< subjects
-  std::int64_t folds = 0, fold = 0;                                     ///< of the cross-validation; 0 without
-  [[nodiscard]] std::string part_of(const std::string& subject) const;  ///< "train", ..., or "new"
+  std::vector<std::string> train, validation, test;  ///< subjects
+  std::int64_t folds = 0, fold = 0;                  ///< of the cross-validation; 0 without
+  std::string train_scans;  ///< fingerprint of who, which session and which class, in their order; empty: older gabra
+  /// "train", ..., or "new".
+  [[nodiscard]] std::string part_of(const std::string& subject) const;
 };
 /// Throws InputError where the checkpoint `place` was trained without scans.
 [[nodiscard]] DataDescription parse_data_description(const std::string& json_text, const std::string& place);

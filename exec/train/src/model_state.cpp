@@ -120,6 +120,37 @@ std::vector<NamedTensor> gather_state(Interpreter& interpreter, const Network& n
   return ordered;
 }
 
+void copy_to_all(Interpreter& interpreter, const MpiWorld& world, const std::vector<NamedTensor>& targets) {
+  TensorMap own;
+  for (NamedTensor& named : own_state(interpreter, world.rank(), false))
+    own.emplace(std::move(named.name), std::move(named.tensor));
+  for (const NamedTensor& target : targets) {
+    const auto found = own.find(target.name);
+    const int owner = static_cast<int>(world.max(found == own.end() ? -1.0 : static_cast<double>(world.rank())));
+    GABRA_CHECK(owner >= 0, "no stage has " + target.name);
+    at::Tensor value;
+    if (owner == world.rank()) value = found->second.to(at::kCPU).contiguous();
+    if (world.size() > 1) {
+      const auto given = value.defined()
+                             ? std::string_view(static_cast<const char*>(value.const_data_ptr()), value.nbytes())
+                             : std::string_view();
+      std::string bytes = world.broadcast(given, owner);
+      GABRA_CHECK(bytes.size() == target.tensor.nbytes(), "another size of " + target.name);
+      if (!value.defined())
+        value = at::from_blob(bytes.data(), target.tensor.sizes(), target.tensor.scalar_type()).clone();
+    }
+    at::Tensor(target.tensor).copy_(value.view(target.tensor.sizes()));
+  }
+}
+
+std::string first_not_finite(const std::vector<NamedTensor>& tensors) {
+  constexpr std::int64_t kChunk = std::int64_t{1} << 20;  // what is needed besides
+  for (const NamedTensor& named : tensors)
+    for (const at::Tensor& part : named.tensor.flatten().split(kChunk))
+      if (!at::isfinite(part).all().item<bool>()) return named.name;
+  return "";
+}
+
 std::vector<NamedTensor> broadcast_tensors(const std::vector<NamedTensor>& tensors, const MpiWorld& world) {
   if (world.size() == 1) return tensors;
   const std::string bytes = world.broadcast(world.rank() == 0 ? pack(tensors) : std::string());

@@ -18,6 +18,14 @@ namespace gabra::exec {
 [[nodiscard]] std::vector<NamedTensor> gather_state(Interpreter& interpreter, const Network& network,
                                                     const MpiWorld& world, bool with_optimizer);
 
+/// Parameters and running statistics of the whole network into every rank's `targets`, which are the same names
+/// everywhere; one after another, so that no rank holds all of them twice. Each stage gives its first replica's.
+/// Collective.
+void copy_to_all(Interpreter& interpreter, const MpiWorld& world, const std::vector<NamedTensor>& targets);
+
+/// The name of the first tensor with an element that is no finite number; empty: none.
+[[nodiscard]] std::string first_not_finite(const std::vector<NamedTensor>& tensors);
+
 /// Rank 0's tensors, on every rank. Collective.
 [[nodiscard]] std::vector<NamedTensor> broadcast_tensors(const std::vector<NamedTensor>& tensors,
                                                          const MpiWorld& world);

@@ -8,6 +8,7 @@
 #include "gabra/plan/compiler.hpp"
 #include "gabra/plan/render.hpp"
 #include "model_state.hpp"
+#include "work_at_root.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -16,7 +17,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 namespace gabra::exec {
 namespace {
@@ -39,8 +39,8 @@ std::string Trainer::run() {
     const bool is_due = job_.checkpoints.every ? position_.step % *job_.checkpoints.every == 0 : ends_epoch;
     if (is_due || position_.step == length_.steps) write_checkpoint();
   }
-  if (evaluated_step_ != position_.step) evaluate_parts();
   collect_memory();
+  if (evaluated_step_ != position_.step) evaluate_parts();
   return finish(monotonic_seconds() - begin);
 }
 
@@ -56,10 +56,14 @@ void Trainer::run_one_step() {
   const double begin = monotonic_seconds();
   const StepResult result = interpreter_->run_step(options);
   const double own_seconds = monotonic_seconds() - begin;
-  const Monitor::Waiting waiting(monitor_, fmt::format("the loss of step {} from all ranks", step));
-  const double loss = world_.sum(result.loss);
-  const double seconds = world_.max(own_seconds);
-  check_loss(loss);
+  double loss = 0.0;
+  double seconds = 0.0;
+  {
+    const Monitor::Waiting waiting(monitor_, fmt::format("the loss of step {} from all ranks", step));
+    loss = world_.sum(result.loss);
+    seconds = world_.max(own_seconds);
+  }
+  check_loss(loss, result.gradient_norm);
   if (step == trace_step_) write_trace(result.spans);
   ++position_.step;
   ++position_.step_of_epoch;
@@ -69,13 +73,28 @@ void Trainer::run_one_step() {
   if (is_root()) log_step(result, loss, seconds);
 }
 
-void Trainer::check_loss(double loss) const {
-  if (std::isfinite(loss)) return;
+void Trainer::check_loss(double loss, const std::optional<double>& gradient_norm) const {
+  const auto kind = [](double value) { return std::isnan(value) ? "not a number" : "infinite"; };
+  if (!std::isfinite(loss)) stop(fmt::format("the loss is {} in step {}", kind(loss), position_.step + 1));
+  // Every rank takes part in clipping, so all know the norm and stop alike.
+  if (gradient_norm && !std::isfinite(*gradient_norm))
+    stop(fmt::format("the norm of the gradient is {} in step {}", kind(*gradient_norm), position_.step + 1));
+}
+
+/// After the update: a loss that is a number may have gradients that are not.
+void Trainer::check_state(const std::string& not_finite) const {
+  if (!not_finite.empty())
+    stop(fmt::format("{} has values that are no finite numbers after step {}, whose loss was {}", in_quotes(not_finite),
+                     position_.step, summary_.losses.empty() ? 0.0 : summary_.losses.back()));
+}
+
+void Trainer::stop(const std::string& reason) const {
   if (bar_) bar_->clear();
+  const std::string& last = summary_.checkpoint;
   throw TrainingError(
-      fmt::format("the loss is {} in step {}: the training stops. A lower --learning-rate, --warmup-steps "
-                  "or gradient clipping (gabra optimize --clip-norm) may help",
-                  std::isnan(loss) ? "not a number" : "infinite", position_.step + 1));
+      fmt::format("{}: the training stops{}. A lower --learning-rate, --warmup-steps or gradient clipping (gabra "
+                  "optimize --clip-norm) may help",
+                  reason, last.empty() ? "" : "; the last checkpoint is " + last));
 }
 
 void Trainer::log_step(const StepResult& result, double loss, double seconds) {
@@ -125,35 +144,48 @@ void Trainer::end_epoch() {
 void Trainer::evaluate_parts() {
   evaluated_step_ = position_.step;
   if (!data_) return;
-  const Monitor::Waiting waiting(monitor_, fmt::format("the evaluation after step {} on all ranks", position_.step));
-  const std::vector<NamedTensor> state =
-      broadcast_tensors(gather_state(*interpreter_, network_, world_, false), world_);
   ModelOptions options;
   options.dtype = job_.plan.problem.training.precision == Precision::Bfloat16 ? at::kBFloat16 : at::kFloat;
   options.device = rank_.device->torch_device();
   WholeNetwork whole(job_.plan.problem.network, options);
-  whole.load(state, "the model");
-  summary_.validation = evaluate(data_->validation, classes_.size(), whole, *data_->cache, world_);
-  summary_.test = evaluate(data_->test, classes_.size(), whole, *data_->cache, world_);
-  if (is_root()) keep_best(state);
+  {
+    const Monitor::Waiting waiting(monitor_, fmt::format("the weights of step {} from all ranks", position_.step));
+    copy_to_all(*interpreter_, world_, whole.state());
+  }
+  check_state(first_not_finite(whole.state()));  // the same on all ranks
+  EvaluationTask task;
+  task.classes = classes_.size();
+  task.predict = [&](const std::string& path) { return predict_scan(whole, *data_->cache, path); };
+  task.name = fmt::format("the validation after step {}", position_.step);
+  summary_.validation = evaluate(data_->validation, task, world_, monitor_);
+  task.name = fmt::format("the test after step {}", position_.step);
+  summary_.test = evaluate(data_->test, task, world_, monitor_);
+  keep_best(whole);
 }
 
-void Trainer::keep_best(const std::vector<NamedTensor>& state) {
-  if (job_.checkpoints.folder.empty() || !summary_.validation) return;
-  const std::string best = job_.checkpoints.folder + "/best.json";
-  if (!best_score_ && summary_.first_step > 1 && std::filesystem::exists(best)) {
-    const auto measures = json::Value::parse(parse_checkpoint(read_file(best), best).measures);
-    if (measures.contains("loss")) best_score_ = measures["loss"].get<double>();
-  }
+void Trainer::keep_best(WholeNetwork& whole) {
+  if (job_.checkpoints.folder.empty() || data_->validation.empty()) return;
   // The loss tells networks apart that accuracy, a count of few scans, does not.
-  if (best_score_ && summary_.validation->loss >= *best_score_) return;
-  best_score_ = summary_.validation->loss;
-  folder_.write_best(checkpoint_info(), state);
+  const bool is_new_best = is_root() && is_better(*summary_.validation, best_loss_);
+  {
+    const Monitor::Waiting waiting(monitor_, fmt::format("the measures after step {}", position_.step));
+    if (world_.max(is_new_best ? 1.0 : 0.0) == 0.0) return;
+  }
+  work_at_root(world_, monitor_, fmt::format("the best checkpoint, of step {}", position_.step), [&] {
+    summary_.best = folder_.write_best(checkpoint_info(), whole.state());
+    best_loss_ = summary_.validation->loss;
+  });
 }
 
 void Trainer::write_trace(const std::vector<Timeline::Span>& spans) {
-  const Timeline timeline = gather_timeline(program_, spans, world_);
-  if (is_root()) write_file_atomically(job_.trace_file, to_perfetto_trace({job_.plan.problem, program_, timeline}));
+  Timeline timeline;
+  {
+    const Monitor::Waiting waiting(monitor_, "the timeline of all ranks");
+    timeline = gather_timeline(program_, spans, world_);
+  }
+  work_at_root(world_, monitor_, job_.trace_file, [&] {
+    write_file_atomically(job_.trace_file, to_perfetto_trace({job_.plan.problem, program_, timeline}));
+  });
 }
 
 CheckpointInfo Trainer::checkpoint_info() const {
@@ -165,6 +197,7 @@ CheckpointInfo Trainer::checkpoint_info() const {
   info.seed = seed_;
   info.network = job_.plan.problem.network;
   info.training = job_.plan.problem.training;
+  info.run = RunSettings{job_.plan.plan.micro_batches, job_.update, length_.steps, samples_text_};
   info.data = data_description_;
   info.measures = evaluated_step_ == position_.step ? to_value(summary_.validation, classes_).dump() : "null";
   return info;
@@ -172,12 +205,20 @@ CheckpointInfo Trainer::checkpoint_info() const {
 
 void Trainer::write_checkpoint() {
   if (job_.checkpoints.folder.empty() || checkpoint_step_ == position_.step) return;
+  collect_memory();  // the training's, without what follows
+  const std::string what = fmt::format("the checkpoint of step {}", position_.step);
+  std::vector<NamedTensor> state;
+  std::string not_finite;
+  {
+    const Monitor::Waiting waiting(monitor_, what + " from all ranks");
+    state = gather_state(*interpreter_, network_, world_, true);
+    not_finite = world_.broadcast(first_not_finite(state));
+  }
+  check_state(not_finite);
+  work_at_root(world_, monitor_, what, [&] { summary_.checkpoint = folder_.write(checkpoint_info(), state); });
   checkpoint_step_ = position_.step;
-  const Monitor::Waiting waiting(monitor_, fmt::format("the checkpoint of step {} from all ranks", position_.step));
-  const std::vector<NamedTensor> state = gather_state(*interpreter_, network_, world_, true);
-  if (!is_root()) return;
-  folder_.write(checkpoint_info(), state);
-  summary_.checkpoint = fmt::format("{}/step-{:06}.pt", job_.checkpoints.folder, position_.step);
+  state.clear();
+  rank_.device->reset_peak();
 }
 
 std::vector<std::int64_t> Trainer::gather_numbers(std::int64_t own) const {
@@ -201,8 +242,6 @@ std::string Trainer::finish(double elapsed_s) {
   summary_.elapsed_s = elapsed_s;
   summary_.steps = position_.step;
   summary_.epochs = position_.epochs(length_.steps_per_epoch);
-  const std::string best = job_.checkpoints.folder + "/best.pt";
-  if (!job_.checkpoints.folder.empty() && std::filesystem::exists(best)) summary_.best = best;
   return job_.is_json ? to_json_text(summary_, job_, program_, classes_) : to_text(summary_, job_, program_);
 }
 

@@ -41,22 +41,27 @@ class Trainer {
 
   [[nodiscard]] bool is_root() const { return world_.rank() == 0; }
   [[nodiscard]] std::optional<Checkpoint> read_start();
-  void check_start(const CheckpointInfo& info) const;
+  void find_start(std::optional<Checkpoint>& found, FaultList& faults) const;
+  void check_samples(const std::optional<Checkpoint>& checkpoint) const;
   [[nodiscard]] std::vector<std::int64_t> own_loads() const;
   void make_samples();
   void make_model();
   void start_from(const std::optional<Checkpoint>& checkpoint);
+  void load_weights();
+  void say_what_is_not_done(const std::optional<Checkpoint>& checkpoint) const;
   void set_length();
 
   void run_one_step();
-  void check_loss(double loss) const;
+  void check_loss(double loss, const std::optional<double>& gradient_norm) const;
+  void check_state(const std::string& not_finite) const;
+  [[noreturn]] void stop(const std::string& reason) const;
   void log_step(const StepResult& result, double loss, double seconds);
   void end_epoch();
   void evaluate_parts();
   void write_trace(const std::vector<Timeline::Span>& spans);
   void write_checkpoint();
   [[nodiscard]] CheckpointInfo checkpoint_info() const;
-  void keep_best(const std::vector<NamedTensor>& state);
+  void keep_best(WholeNetwork& whole);
   [[nodiscard]] std::vector<std::int64_t> gather_numbers(std::int64_t own) const;
   void collect_memory();
   [[nodiscard]] std::string finish(double elapsed_s);
@@ -73,11 +78,13 @@ class Trainer {
   std::unique_ptr<DataSet> data_;
   std::unique_ptr<SampleSourceBase> samples_;
   RankDevice rank_;
+  std::optional<Monitor::Watching> watching_;  // of the device
   std::unique_ptr<Interpreter> interpreter_;
   std::unique_ptr<RunLog> log_;       // at rank 0
   std::unique_ptr<ProgressBar> bar_;  // at rank 0
+  std::string samples_text_;          // as RunSettings has it
   std::string data_description_ = "null";
-  std::optional<double> best_score_;
+  std::optional<double> best_loss_;  // at rank 0
   std::int64_t trace_step_ = 0;
   std::int64_t evaluated_step_ = -1;
   std::int64_t checkpoint_step_ = -1;

@@ -60,7 +60,7 @@ struct CheckpointSettings {
   std::string folder;                 ///< empty: no checkpoints
   bool resumes = false;               ///< from the newest whole one in `folder`, if there is one
   std::optional<std::int64_t> every;  ///< steps; none: at the end of every epoch
-  std::int64_t kept = 3;              ///< the newest so many; best.pt is kept besides
+  std::int64_t kept = 3;              ///< the newest so many; the best is kept besides
 };
 
 /// One training, as `gabra train` is asked for it.
