@@ -61,6 +61,29 @@ bool is_alive(pid_t process) {
   return std::filesystem::exists("/proc/" + std::to_string(process)) && stat_of(process).state != 'Z';
 }
 
+bool stop_process(pid_t process) {
+  ::kill(process, SIGSTOP);
+  while (is_alive(process)) {
+    if (stat_of(process).state == 'T') return true;
+    std::this_thread::yield();
+  }
+  return false;
+}
+
+bool has_begun(pid_t process) {
+  const std::string status = read_text("/proc/" + std::to_string(process) + "/status");
+  const std::size_t blocked = status.find("SigBlk:");
+  if (blocked == std::string::npos) return false;
+  return (std::strtoull(status.c_str() + blocked + 7, nullptr, 16) >> (SIGTERM - 1) & 1) != 0;
+}
+
+bool has_open(pid_t process, const std::string& path) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd", error))
+    if (std::filesystem::read_symlink(entry.path(), error) == path) return true;
+  return false;
+}
+
 std::size_t line_count(const std::string& path) {
   const std::string text = read_text(path);
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
@@ -104,6 +127,13 @@ std::vector<pid_t> TrainingRun::ranks() const {
   }
   std::vector<pid_t> result;
   for (const auto& [rank, process] : by_rank) result.push_back(process);
+  return result;
+}
+
+std::vector<pid_t> TrainingRun::processes() const {
+  std::vector<pid_t> result;
+  for (const pid_t process : all_processes())
+    if (descends_from(process, id_)) result.push_back(process);
   return result;
 }
 
