@@ -30,7 +30,7 @@ class Hardware {
   Hardware(const HardwareRequest& request, const Problem& problem, std::function<bool()> is_cancelled,
            std::function<void(const MeasuredPlan& measured)> on_measured);
 
-  [[nodiscard]] Evaluator& evaluator() { return *evaluator_; }
+  [[nodiscard]] pool::ExecEvaluator& evaluator() { return *evaluator_; }
 
   struct Summary {
     JobGreeting job;

@@ -70,7 +70,7 @@ void add_hardware_flags(FlagSet& flags) {
             "what is promising");
   flags.add("--devices", "KIND:N",
             "with exec and both: cpu:2, cuda:4; cpu:N without --cluster is workstation-cpu:gpus=N");
-  flags.add("--measure", "BUDGET", "with both: most measurements, or seconds of them (60s); 12 by default");
+  flags.add("--measure", "BUDGET", "with both: most new measurements, or seconds of them (60s); 12 by default");
   flags.add("--measure-steps", "NUMBER", "steps of a measurement; 5 by default");
   flags.add("--warm-up", "NUMBER", "steps before them; 2 by default");
   flags.add("--step-limit", "TIME",

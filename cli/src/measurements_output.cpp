@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 
 namespace gabra::cli {
 namespace {
@@ -41,6 +43,19 @@ std::string promotions_table(const OptimizeOutcome& outcome) {
                    measured_text(measured, *outcome.problem.cluster)});
   }
   return table.to_text();
+}
+
+std::int64_t count_again(const OptimizeOutcome& outcome) {
+  const std::vector<MeasuredPlan>& plans = outcome.hardware->plans;
+  return std::count_if(plans.begin(), plans.end(), [](const MeasuredPlan& measured) {
+    return measured.promotion && measured.promotion->why == ga::Promoted::Finalist;
+  });
+}
+
+std::string finalists_text(const OptimizeOutcome& outcome) {
+  if (count_again(outcome) == 0) return "";
+  return "finalists: the least of many noisy times flatters, so the best are measured again, in turns; the new times "
+         "decide\n";
 }
 
 /// Plans that could not be measured to the end.
@@ -83,10 +98,12 @@ std::string measurements_text(const OptimizeOutcome& outcome) {
   const Hardware::Summary& hardware = *outcome.hardware;
   std::string text = fmt::format("\nmeasured on {}\n", describe(hardware.job));
   if (outcome.priced_by == PricedBy::Both)
-    text += promotions_table(outcome) + "correction: " + hardware.correction + "\n";
+    text += promotions_table(outcome) + finalists_text(outcome) + "correction: " + hardware.correction + "\n";
   else
     text += failures_text(outcome);
-  text += fmt::format("{} plans measured, {} taken from earlier searches", hardware.measured, hardware.reused);
+  text += fmt::format("{} measurements{}, {} taken from earlier searches", hardware.measured,
+                      count_again(outcome) > 0 ? fmt::format(", {} of them of finalists", count_again(outcome)) : "",
+                      hardware.reused);
   if (hardware.given_up > 0) text += fmt::format(", {} given up as clearly worse", hardware.given_up);
   if (hardware.failed > 0) text += fmt::format(", {} infeasible on the devices", hardware.failed);
   if (hardware.job_starts > 1) text += fmt::format("; job replaced: {}", hardware.job_starts - 1);
@@ -104,6 +121,7 @@ void add_measurements(Value& document, const OptimizeOutcome& outcome) {
   const Hardware::Summary& hardware = *outcome.hardware;
   document["devices_measured"] = describe(hardware.job);
   document["measured"] = hardware.measured;
+  document["measured_again"] = count_again(outcome);
   document["reused"] = hardware.reused;
   document["given_up"] = hardware.given_up;
   document["failed"] = hardware.failed;

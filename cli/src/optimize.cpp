@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "gabra/plan/plan_file.hpp"
 #include "gabra/sim/sim_evaluator.hpp"
+#include "guarded_evaluator.hpp"
 #include "output_file.hpp"
 #include "progress.hpp"
 #include "text.hpp"
@@ -184,28 +185,42 @@ class Simulation {
   std::optional<sim::SimEvaluator> own_;
 };
 
+/// --evaluator sim.
+void simulate(OptimizeOutcome& outcome, const Request& request, Breakdown& breakdown) {
+  Simulation simulation(request, outcome);
+  GuardedEvaluator evaluator(simulation.evaluator(), breakdown);
+  price(outcome, evaluator);
+}
+
 /// --evaluator both: the search in simulation, promoted plans on hardware.
-void run_loop(OptimizeOutcome& outcome, const Request& request, Hardware& hardware,
+void run_loop(OptimizeOutcome& outcome, const Request& request, Hardware& hardware, Breakdown& breakdown,
               std::vector<ga::Promotion>& promotions) {
   Simulation simulation(request, outcome);
+  GuardedEvaluator simulated(simulation.evaluator(), breakdown);
+  GuardedEvaluator measured(hardware.evaluator(), breakdown);
   ga::LoopOptions options;
   options.search = outcome.options;
   options.measurements = request.hardware.measurements;
   options.measurement_time = request.hardware.measurement_time;
-  ga::LoopResult result = ga::run_hardware_loop(simulation.evaluator(), hardware.evaluator(), options);
+  options.made = [&] { return hardware.evaluator().asked(); };
+  options.measure_again = [&](const Plan& plan) {
+    return measured.guarded([&] { return hardware.evaluator().measure_again(plan); });
+  };
+  ga::LoopResult result = ga::run_hardware_loop(simulated, measured, options);
   outcome.plan = std::move(result.best);
   outcome.report = std::move(result.report);
   outcome.closest = std::move(result.closest);
   outcome.closest_reason = std::move(result.closest_reason);
   outcome.search = std::move(result.search);
   outcome.baselines = std::move(result.baselines);
+  outcome.measured_baselines = std::move(result.measured_baselines);
   promotions = std::move(result.promotions);
   outcome.hardware = hardware.summary();
   outcome.hardware->correction = std::move(result.correction);
 }
 
 /// --evaluator exec and both.
-void measure(OptimizeOutcome& outcome, const Request& request, Progress& progress) {
+void measure(OptimizeOutcome& outcome, const Request& request, Progress& progress, Breakdown& breakdown) {
   outcome.priced_by = request.hardware.priced_by;
   std::int64_t count = 0;
   Seconds best;
@@ -217,12 +232,13 @@ void measure(OptimizeOutcome& outcome, const Request& request, Progress& progres
   });
   if (request.hardware.priced_by == PricedBy::Exec) {
     outcome.options.on_generation = nullptr;
-    price(outcome, hardware.evaluator());
+    GuardedEvaluator measured(hardware.evaluator(), breakdown);
+    price(outcome, measured);
     outcome.hardware = hardware.summary();
     return;
   }
   std::vector<ga::Promotion> promotions;
-  run_loop(outcome, request, hardware, promotions);
+  run_loop(outcome, request, hardware, breakdown, promotions);
   // Plans that the compiler refuses were promoted, not measured.
   std::size_t next = 0;
   for (MeasuredPlan& measured : outcome.hardware->plans) {
@@ -241,15 +257,18 @@ OptimizeOutcome optimize(Request request, Progress& progress) {
     return request.time_limit &&
            std::chrono::duration<double>(Clock::now() - begin).count() > request.time_limit->value();
   };
-  outcome.options.is_cancelled = [&] { return Progress::is_interrupted() || is_late(); };
+  Breakdown breakdown;
+  outcome.options.is_cancelled = [&] { return Progress::is_interrupted() || is_late() || breakdown.error; };
   outcome.options.on_generation = [&](std::int64_t generation, std::int64_t evaluations, Seconds best) {
     progress.show(generation, evaluations, best);
   };
   if (request.hardware.is_on())
-    measure(outcome, request, progress);
+    measure(outcome, request, progress, breakdown);
   else
-    price(outcome, Simulation(request, outcome).evaluator());
+    simulate(outcome, request, breakdown);
   progress.clear();
+  if (breakdown.error && !outcome.plan) std::rethrow_exception(breakdown.error);
+  outcome.breakdown = breakdown.reason;
   outcome.is_interrupted = Progress::is_interrupted();
   outcome.options.is_cancelled = nullptr;
   outcome.options.on_generation = nullptr;
@@ -265,6 +284,10 @@ const ga::Baseline* OptimizeOutcome::baseline(std::string_view name) const {
   const auto found = std::find_if(baselines.begin(), baselines.end(),
                                   [&](const ga::Baseline& candidate) { return candidate.name == name; });
   return found == baselines.end() ? nullptr : &*found;
+}
+
+bool OptimizeOutcome::is_measured(const ga::Baseline& baseline) const {
+  return priced_by == PricedBy::Exec || measured_baselines.contains(baseline.name);
 }
 
 std::optional<Seconds> OptimizeOutcome::one_device_step() const {
@@ -288,6 +311,8 @@ int run_optimize(const FlagSet& flags, PlatformReader read_platform) {
     print_to_stdout(optimize_json(outcome));
   else if (outcome.plan)
     print_to_stdout(reader.is_on("--quiet") ? first_line(optimize_text(outcome)) : optimize_text(outcome));
+  if (!outcome.breakdown.empty())
+    fmt::print(stderr, "gabra: the search ended before its time: {}\n", outcome.breakdown);
   if (!outcome.plan) {
     fmt::print(stderr, "{}", no_plan_text(outcome));
     return kNoFeasiblePlan;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,11 +31,15 @@ struct OptimizeOutcome {
   std::optional<std::int64_t> space_size;  ///< of the exact planner
   std::vector<pool::SetAside> set_aside;   ///< plans that ended several workers
   bool is_interrupted = false;
+  std::string breakdown;  ///< what ended the search before its time, but Ctrl-C; empty: nothing
   Seconds elapsed;
   PricedBy priced_by = PricedBy::Sim;
   std::optional<Hardware::Summary> hardware;  ///< with --evaluator exec and both
+  std::set<std::string> measured_baselines;   ///< with --evaluator both: all others' times are corrected ones
 
   [[nodiscard]] const ga::Baseline* baseline(std::string_view name) const;
+  /// Whether its time is from the devices themselves.
+  [[nodiscard]] bool is_measured(const ga::Baseline& baseline) const;
   /// The best single device; none where the network does not fit one.
   [[nodiscard]] std::optional<Seconds> one_device_step() const;
 };

@@ -19,35 +19,53 @@ std::string efficiency_text(const Problem& problem, std::optional<Seconds> one_d
   return one_device ? percent(*one_device / step / static_cast<double>(problem.cluster->device_count())) : "-";
 }
 
+/// Columns of a comparison behind the first two.
+std::vector<Table::Column> figure_columns(const OptimizeOutcome& outcome) {
+  return {{samples_name(*outcome.problem.network) + "/s", Table::Align::Right},
+          {"speedup", Table::Align::Right},
+          {"efficiency", Table::Align::Right},
+          {"bubble", Table::Align::Right},
+          {"exposed comm.", Table::Align::Right},
+          {"peak memory", Table::Align::Right},
+          {"micro-batches", Table::Align::Right},
+          {"bucket", Table::Align::Right}};
+}
+
+/// Where a time of a search that has simulated and measured ones comes from.
+const char* origin(bool is_measured) { return is_measured ? "measured" : "corrected"; }
+
 void add_comparison_row(Table& table, const OptimizeOutcome& outcome, const std::string& name, const Plan& plan,
-                        const StepReport& report, bool is_one_device) {
+                        const StepReport& report, const ga::Baseline* baseline) {
   const auto one = outcome.one_device_step();
-  table.add_row({name, to_text(report.step), fmt::format("{:.4g}", report.samples_per_second),
-                 speedup_text(one, report.step),
-                 is_one_device ? "" : efficiency_text(outcome.problem, one, report.step),
-                 percent(report.bubble_fraction), to_text(report.exposed_communication), to_text(report.peak_memory),
-                 fmt::format("{} x {}", plan.micro_batches, outcome.problem.training.global_batch / plan.micro_batches),
-                 fmt::format("{:.4g} MB", static_cast<double>(plan.bucket.value()) / 1e6)});
+  const bool is_one_device = baseline != nullptr && baseline == outcome.baseline("one-device");
+  std::vector<std::string> row{
+      name,
+      to_text(report.step),
+      fmt::format("{:.4g}", report.samples_per_second),
+      speedup_text(one, report.step),
+      is_one_device ? "" : efficiency_text(outcome.problem, one, report.step),
+      percent(report.bubble_fraction),
+      to_text(report.exposed_communication),
+      to_text(report.peak_memory),
+      fmt::format("{} x {}", plan.micro_batches, outcome.problem.training.global_batch / plan.micro_batches),
+      fmt::format("{:.4g} MB", static_cast<double>(plan.bucket.value()) / 1e6)};
+  if (outcome.priced_by == PricedBy::Both)
+    row.insert(row.begin() + 2, origin(baseline == nullptr || outcome.is_measured(*baseline)));
+  table.add_row(std::move(row));
 }
 
 std::string comparison_table(const OptimizeOutcome& outcome) {
-  Table table({{"planner"},
-               {"step", Table::Align::Right},
-               {samples_name(*outcome.problem.network) + "/s", Table::Align::Right},
-               {"speedup", Table::Align::Right},
-               {"efficiency", Table::Align::Right},
-               {"bubble", Table::Align::Right},
-               {"exposed comm.", Table::Align::Right},
-               {"peak memory", Table::Align::Right},
-               {"micro-batches", Table::Align::Right},
-               {"bucket", Table::Align::Right}});
+  std::vector<Table::Column> columns{{"planner"}, {"step", Table::Align::Right}};
+  if (outcome.priced_by == PricedBy::Both) columns.push_back({"is"});
+  const std::vector<Table::Column> figures = figure_columns(outcome);
+  columns.insert(columns.end(), figures.begin(), figures.end());
+  Table table(std::move(columns));
   std::string infeasible;
   if (outcome.baseline(outcome.planner) == nullptr)
-    add_comparison_row(table, outcome, outcome.planner, *outcome.plan, *outcome.report, false);
+    add_comparison_row(table, outcome, outcome.planner, *outcome.plan, *outcome.report, nullptr);
   for (const ga::Baseline& baseline : outcome.baselines) {
     if (baseline.plan && baseline.report) {
-      add_comparison_row(table, outcome, baseline.name, *baseline.plan, *baseline.report,
-                         baseline.name == "one-device");
+      add_comparison_row(table, outcome, baseline.name, *baseline.plan, *baseline.report, &baseline);
     } else {
       table.add_row({baseline.name, "-"});
       infeasible += fmt::format(
@@ -73,6 +91,13 @@ std::string batch_norm_note(const OptimizeOutcome& outcome) {
       own, serial, serial);
 }
 
+/// "speedup 1.5 over one device": said where that one's time was not measured.
+std::string one_device_text(const OptimizeOutcome& outcome) {
+  const ga::Baseline* one = outcome.baseline("one-device");
+  const bool is_estimate = outcome.priced_by == PricedBy::Both && one != nullptr && !outcome.is_measured(*one);
+  return is_estimate ? "one device (whose time is corrected, not measured)" : "one device";
+}
+
 std::string set_aside_text(const pool::SetAside& aside) {
   return fmt::format("plan set aside, {}: stages \"{}\", {} micro-batches, {}", aside.reason,
                      to_text(aside.plan.stages), aside.plan.micro_batches, to_text(aside.plan.schedule));
@@ -94,8 +119,10 @@ std::string effort_text(const OptimizeOutcome& outcome) {
     text += fmt::format(", {} more ruled out by a lower bound", with_commas(outcome.search.bounded));
   if (outcome.search.cache_hits > 0) text += fmt::format(", {} met again", with_commas(outcome.search.cache_hits));
   if (outcome.space_size) text += fmt::format(", of {} in the whole space", with_commas(*outcome.space_size));
-  return text + fmt::format("; seed {}{}\n", outcome.options.seed,
-                            outcome.is_interrupted ? "; interrupted, this is the best plan so far" : "");
+  const char* early = outcome.is_interrupted       ? "; interrupted, this is the best plan so far"
+                      : !outcome.breakdown.empty() ? "; ended before its time, this is the best plan so far"
+                                                   : "";
+  return text + fmt::format("; seed {}{}\n", outcome.options.seed, early);
 }
 
 Value baseline_value(const OptimizeOutcome& outcome, const ga::Baseline& baseline) {
@@ -104,6 +131,7 @@ Value baseline_value(const OptimizeOutcome& outcome, const ga::Baseline& baselin
     add_report_sums(value, *baseline.report);
     add_speedup(value, outcome.problem, baseline.report->step, outcome.one_device_step());
     add_plan(value, outcome.problem, *baseline.plan);
+    if (outcome.hardware) value["is_measured"] = outcome.is_measured(baseline);
   } else {
     value["step_time_s"] = nullptr;
     value["infeasible"] =
@@ -119,10 +147,10 @@ std::string optimize_text(const OptimizeOutcome& outcome) {
   const auto one = outcome.one_device_step();
   std::string text = fmt::format("step {}, {:.4g} {}/s", to_text(report.step), report.samples_per_second,
                                  samples_name(*outcome.problem.network));
-  text +=
-      one ? fmt::format(", speedup {} over one device, efficiency {} of {} devices\n", speedup_text(one, report.step),
-                        efficiency_text(outcome.problem, one, report.step), outcome.problem.cluster->device_count())
-          : ", speedup unknown: no single device can train this network\n";
+  text += one ? fmt::format(", speedup {} over {}, efficiency {} of {} devices\n", speedup_text(one, report.step),
+                            one_device_text(outcome), efficiency_text(outcome.problem, one, report.step),
+                            outcome.problem.cluster->device_count())
+              : ", speedup unknown: no single device can train this network\n";
   text += problem_line(outcome.problem);
   text += fmt::format("\nplan of {}\n", outcome.planner) + plan_table(outcome.problem, *outcome.plan);
   text += "\ncompared with\n" + comparison_table(outcome);
@@ -160,6 +188,7 @@ std::string optimize_json(const OptimizeOutcome& outcome) {
   }
   document["planner"] = outcome.planner;
   document["is_interrupted"] = outcome.is_interrupted;
+  if (!outcome.breakdown.empty()) document["breakdown"] = outcome.breakdown;
   add_problem(document, outcome.problem);
   if (outcome.plan) {
     add_plan(document, outcome.problem, *outcome.plan);

@@ -70,6 +70,7 @@ std::unique_ptr<pool::PoolEvaluator> make_pool(const PoolRequest& request, const
   options.build = pool::build_of_this_program(program_version());
   options.plan_limit = request.plan_limit;
   if (!request.is_quiet) options.log = &print_line;
+  options.warn = &print_line;  // a plan that is left out may be the best one
   return std::make_unique<pool::PoolEvaluator>(problem, std::move(options));
 }
 

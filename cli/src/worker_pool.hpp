@@ -18,7 +18,7 @@ struct PoolRequest {
   std::optional<std::int64_t> jobs;  ///< none: in this process, or, with `ray`, as many as the cluster has
   std::optional<std::string> ray;    ///< "auto" or "HOST:PORT"
   Seconds plan_limit{60.0};
-  bool is_quiet = false;  ///< nothing about workers on stderr
+  bool is_quiet = false;  ///< about workers, on stderr, only which plans are set aside
 };
 
 /// --jobs, --ray, --plan-timeout, --quiet.
