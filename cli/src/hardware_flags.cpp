@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "device_request.hpp"
 #include "hardware_request.hpp"
 #include "job_launcher.hpp"
 
@@ -76,7 +77,8 @@ void add_hardware_flags(FlagSet& flags) {
   flags.add("--step-limit", "TIME",
             "a plan whose step takes longer, or whose ranks are silent for so long, is "
             "infeasible; 60s by default");
-  flags.add("--threads-per-rank", "NUMBER", "with cpu:N, cores of each rank; 1 by default");
+  flags.add("--threads-per-rank", "NUMBER",
+            "with cpu:N, cores of each rank; as many as the cluster was calibrated with, else 1");
   flags.add("--measurements", "FILE", "where measurements are kept and found again; in the user's cache by default");
   flags.add_switch("--no-reuse", "measure again what is kept");
   flags.add("--launcher", "NAME", "mpirun (the default) or srun: what starts the ranks");
@@ -98,10 +100,19 @@ HardwareRequest read_hardware_request(FlagReader& flags) {
   request.steps = flags.integer("--measure-steps", {1, kMostSteps}).value_or(request.steps);
   request.warm_up = flags.integer("--warm-up", {1, kMostSteps}).value_or(request.warm_up);
   request.step_limit = flags.seconds("--step-limit").value_or(request.step_limit);
-  request.threads_per_rank = flags.integer("--threads-per-rank", {1, 1024}).value_or(1);
   read_store(flags, request);
   request.launcher = launcher_words(flags, static_cast<std::size_t>(request.ranks));
   return request;
+}
+
+std::vector<std::string> take_calibrated_threads(FlagReader& flags, const Problem& problem, HardwareRequest& request) {
+  if (!request.is_on() || request.ranks == 0) return {};
+  const HardwareFlag hardware{"--devices", request.is_cuda ? exec::Hardware::Cuda : exec::Hardware::Cpu};
+  const RankDevices devices = read_rank_devices(
+      flags, hardware, problem.cluster == nullptr ? std::vector<MeasuredOn>{} : calibrated_with(*problem.cluster),
+      OtherHardware::Refused);
+  request.threads_per_rank = devices.threads_per_rank;
+  return devices.notes;
 }
 
 std::string HardwareRequest::cluster_name() const {

@@ -38,6 +38,10 @@ struct HardwareRequest {
 void add_hardware_flags(FlagSet& flags);
 /// Faults go to the reader's list.
 [[nodiscard]] HardwareRequest read_hardware_request(FlagReader& flags);
+/// Threads of the ranks where no flag says them: what the cluster was calibrated with. A fault for ranks on other
+/// hardware than that. Returns what people should know about it.
+[[nodiscard]] std::vector<std::string> take_calibrated_threads(FlagReader& flags, const Problem& problem,
+                                                               HardwareRequest& request);
 /// What of the problem cannot be measured with these ranks.
 void check_can_measure(const HardwareRequest& request, const Problem& problem, FaultList& faults);
 

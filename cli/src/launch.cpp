@@ -65,6 +65,8 @@ int run_train_launcher(const FlagSet& flag_set, char** arguments) {
   const std::vector<std::string> words = mpirun_words(flags, ranks, arguments_behind(arguments));
   const std::int64_t restarts = flags.integer("--max-restarts", {0}).value_or(0);
   if (!has_allocation(flags)) note_shared_cores(job, ranks);
+  if (!job.is_quiet)
+    for (const std::string& note : device_notes(flag_set, job)) fmt::print(stderr, "gabra: note: {}\n", note);
   set_rank_environment(job.threads_per_rank, job.is_quiet);
   return run_with_restarts(job, words, restarts);
 }

@@ -94,6 +94,8 @@ Request read_request(FlagReader& flags, PlatformReader read_platform) {
   request.problem.profile = loader.profile("--profile");
   check_profile(request.problem, flags.faults());
   check_can_measure(request.hardware, request.problem, flags.faults());
+  for (const std::string& note : take_calibrated_threads(flags, request.problem, request.hardware))
+    fmt::print(stderr, "gabra: note: {}\n", note);
   if (request.hardware.is_on()) restrict_to_hardware(flags, request);
   return request;
 }

@@ -43,8 +43,9 @@ void add_train_flags(FlagSet& flags) {
   flags.add("--checkpoint-every", "STEPS", "between checkpoints; one at the end of every epoch by default");
   flags.add("--keep", "NUMBER", "newest checkpoints that are kept; 3 by default");
   flags.add("--max-restarts", "NUMBER", "start again with --resume after so many failures; 0 by default");
-  flags.add("--device", "NAME", "cpu (the default) or cuda");
-  flags.add("--threads-per-rank", "NUMBER", "each rank is bound to as many cores; 1 by default");
+  flags.add("--device", "NAME", "cpu or cuda: what the plan's devices were calibrated on, else cpu");
+  flags.add("--threads-per-rank", "NUMBER",
+            "each rank is bound to as many cores; as many as the plan's devices were calibrated with, else 1");
   flags.add("--timeout", "TIME", "a transfer without progress for so long is a failure; 10min by default");
   flags.add("--hosts", "LIST", "machines, handed to mpirun --host");
   flags.add("--hostfile", "FILE", "machines, handed to mpirun --hostfile");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "train_job.hpp"
 
+#include "device_request.hpp"
 #include "gabra/plan/compiler.hpp"
 #include "inputs.hpp"
 #include "mpirun.hpp"
@@ -156,7 +157,21 @@ exec::Hardware read_hardware(FlagReader& flags) {
   return static_cast<exec::Hardware>(flags.choice("--device", {"cpu", "cuda"}).value_or(0));
 }
 
+/// The plan may have been faulty, then it has no cluster.
+RankDevices rank_devices(FlagReader& flags, const PlanFile& plan) {
+  const PlanFile* const plans[] = {&plan};
+  return read_rank_devices(flags, read_hardware_flag(flags),
+                           plan.problem.cluster == nullptr ? std::vector<MeasuredOn>{} : calibrated_with(plans),
+                           OtherHardware::Noted);
+}
+
 }  // namespace
+
+std::vector<std::string> device_notes(const FlagSet& flag_set, const exec::TrainJob& job) {
+  FaultList faults;
+  FlagReader flags(flag_set, faults);
+  return rank_devices(flags, job.plan).notes;
+}
 
 exec::TrainJob read_train_job(const FlagSet& flag_set) {
   FaultList faults;
@@ -179,8 +194,9 @@ exec::TrainJob read_train_job(const FlagSet& flag_set) {
   job.seed = flags.seed("--seed");
   job.checkpoints = read_checkpoints(flags);
   job.weights_file = existing_path(flags, "--weights", false).value_or("");
-  job.hardware = read_hardware(flags);
-  job.threads_per_rank = flags.integer("--threads-per-rank", {1, kMostThreads}).value_or(1);
+  const RankDevices devices = rank_devices(flags, job.plan);
+  job.hardware = devices.hardware;
+  job.threads_per_rank = devices.threads_per_rank;
   job.timeout = flags.seconds("--timeout").value_or(job.timeout);
   (void)flags.integer("--max-restarts", {0, 1000000});
   if (flags.is_given("--hosts")) flags.refuse({"--hostfile"}, "together with --hosts");

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace gabra::cli {
 
@@ -15,6 +16,8 @@ namespace gabra::cli {
 [[nodiscard]] exec::TrainJob read_train_job(const FlagSet& flags);
 /// Why the plan of a training does not fit its devices, as a sentence; none: it does.
 [[nodiscard]] std::optional<std::string> infeasible_reason(const exec::TrainJob& job);
+/// For people: where the ranks are not what the devices of the plan were calibrated with.
+[[nodiscard]] std::vector<std::string> device_notes(const FlagSet& flags, const exec::TrainJob& job);
 [[nodiscard]] exec::PredictJob read_predict_job(const FlagSet& flags);
 [[nodiscard]] exec::ExplainJob read_explain_job(const FlagSet& flags);
 
