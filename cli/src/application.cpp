@@ -75,9 +75,6 @@ class CommandTree {
     add(app_, "train", "train a network by a plan, one process for each device", &add_train_flags,
         exec(ExecCommand::Train));
     add(app_, "predict", "probabilities of scans by a trained network", &add_predict_flags, exec(ExecCommand::Predict));
-    if (run_sim_ == nullptr)
-      add(app_, "validate", "one rank of gabra validate, which starts it", &add_validate_flags,
-          exec(ExecCommand::Validate));
     add(app_, "calibrate", "measure this machine, or read others' tables: a cluster and times of layers",
         &add_calibrate_flags, exec(ExecCommand::Calibrate));
     add(app_, "explain", "where in a scan a trained network looks (Grad-CAM)", &add_explain_flags,

@@ -19,7 +19,7 @@ enum class SimCommand { Optimize, Simulate, Validate, Worker, DescribeCluster };
 using RunSimCommand = int (*)(SimCommand command, const FlagSet& flags, char** arguments);
 
 /// The commands that need LibTorch and MPI: `gabra` starts gabra-exec for them, one process for each device of a plan.
-enum class ExecCommand { Train, Predict, Explain, Measure, Calibrate, Validate };
+enum class ExecCommand { Train, Predict, Explain, Measure, Calibrate };
 using RunExecCommand = int (*)(ExecCommand command, const FlagSet& flags, char** arguments);
 
 /// One of the programs gabra, gabra-sim, gabra-exec and what it can do; a null pointer leaves the commands out.

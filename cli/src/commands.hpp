@@ -42,8 +42,9 @@ void add_measure_flags(FlagSet& flags);
 void add_calibrate_flags(FlagSet& flags);
 
 void add_validate_flags(FlagSet& flags);
-/// Starts gabra-exec with the same arguments on as many ranks as the plans have devices.
-[[nodiscard]] int run_validate(const FlagSet& flags, char** arguments);
+/// Measures with a gabra-exec on as many ranks as the plans have devices; as a rank of an mpirun or srun job, with that
+/// job: its first rank asks and prints, the others become gabra-exec.
+[[nodiscard]] int run_validate(const FlagSet& flags);
 
 void add_zoo_flags(FlagSet& flags);
 [[nodiscard]] int run_zoo(const FlagSet& flags);

@@ -9,10 +9,10 @@
 namespace gabra::cli {
 namespace {
 
-constexpr std::int64_t kMostThreads = 1024;
-const std::vector<std::string> kHardware{"cpu", "cuda"};
+constexpr std::int64_t kMostThreadsPerRank = 1024;
+const std::vector<std::string> kHardwareNames{"cpu", "cuda"};
 
-const std::string& name_of(exec::Hardware hardware) { return kHardware[static_cast<std::size_t>(hardware)]; }
+const std::string& name_of(exec::Hardware hardware) { return kHardwareNames[static_cast<std::size_t>(hardware)]; }
 
 template <class T>
 void add_once(std::vector<T>& values, const T& value) {
@@ -76,14 +76,14 @@ std::vector<MeasuredOn> calibrated_with(std::span<const PlanFile* const> plans) 
 
 HardwareFlag read_hardware_flag(FlagReader& flags) {
   HardwareFlag result{"--device", std::nullopt};
-  if (const auto name = flags.choice(result.name, kHardware)) result.given = static_cast<exec::Hardware>(*name);
+  if (const auto name = flags.choice(result.name, kHardwareNames)) result.given = static_cast<exec::Hardware>(*name);
   return result;
 }
 
 RankDevices read_rank_devices(FlagReader& flags, const HardwareFlag& hardware_flag,
                               const std::vector<MeasuredOn>& calibrated, OtherHardware other_hardware) {
   Choice<exec::Hardware> hardware{hardware_flag.name, hardware_flag.given};
-  Choice<std::int64_t> threads{"--threads-per-rank", flags.integer("--threads-per-rank", {1, kMostThreads})};
+  Choice<std::int64_t> threads{"--threads-per-rank", flags.integer("--threads-per-rank", {1, kMostThreadsPerRank})};
   std::vector<std::string> names;
   for (const MeasuredOn& one : calibrated) {
     add_once(hardware.calibrated, static_cast<exec::Hardware>(one.hardware));

@@ -11,10 +11,8 @@
 #include "gabra/exec/rank_device.hpp"
 #include "gabra/exec/train.hpp"
 #include "gabra/exec/train_folds.hpp"
-#include "gabra/exec/validate.hpp"
 #include "mpirun.hpp"
 #include "train_job.hpp"
-#include "validate_job.hpp"
 #include "version.hpp"
 
 #include <fmt/format.h>
@@ -150,14 +148,6 @@ int run_calibrate_rank(const FlagSet& flags, char** arguments) {
   });
 }
 
-int run_validate_rank(const FlagSet& flags, char** arguments) {
-  const exec::ValidateJob job = read_validate_job(flags);
-  if (job.measured_file.empty()) throw_input_error("--measured", "nothing", "a file; gabra validate names one");
-  return run_rank(arguments, SIGTERM, job.timeout, [&](const exec::MpiWorld& world, exec::Monitor& monitor) {
-    exec::measure_plans(job, world, monitor);
-  });
-}
-
 /// predict, explain: one process, without MPI.
 template <class Work>
 int run_alone(Work work) {
@@ -180,8 +170,6 @@ int run_exec_command(ExecCommand command, const FlagSet& flags, char** arguments
       return run_train_rank(flags, arguments);
     case ExecCommand::Calibrate:
       return run_calibrate_rank(flags, arguments);
-    case ExecCommand::Validate:
-      return run_validate_rank(flags, arguments);
     case ExecCommand::Predict:
       return run_alone([&] { return exec::predict(read_predict_job(flags)); });
     case ExecCommand::Explain:

@@ -23,8 +23,6 @@ int start_executor(cli::ExecCommand command, const cli::FlagSet& flags, char** a
       return cli::run_train_launcher(flags, arguments);
     case cli::ExecCommand::Calibrate:
       return cli::run_calibrate_launcher(flags, arguments);
-    case cli::ExecCommand::Validate:  // of gabra-exec alone
-      break;
     case cli::ExecCommand::Predict:
       (void)cli::read_predict_job(flags);
       break;

@@ -29,16 +29,17 @@ Progress::Progress(bool is_wanted) : is_shown_(is_wanted && ::isatty(STDERR_FILE
 bool Progress::is_interrupted() { return interrupted != 0; }
 
 void Progress::show(std::int64_t generation, std::int64_t evaluations, Seconds best) {
-  if (!is_shown_) return;
-  fmt::print(stderr, "\r\033[Kgeneration {}, {} plans simulated, best {}", generation, evaluations,
-             best.value() > 0.0 ? to_text(best) : "none yet");
-  std::fflush(stderr);
-  has_line_ = true;
+  show(fmt::format("generation {}, {} plans simulated, best {}", generation, evaluations,
+                   best.value() > 0.0 ? to_text(best) : "none yet"));
 }
 
 void Progress::show_measured(std::int64_t plans, Seconds best) {
+  show(fmt::format("{} plans measured, best {}", plans, best.value() > 0.0 ? to_text(best) : "none yet"));
+}
+
+void Progress::show(const std::string& line) {
   if (!is_shown_) return;
-  fmt::print(stderr, "\r\033[K{} plans measured, best {}", plans, best.value() > 0.0 ? to_text(best) : "none yet");
+  fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);
   has_line_ = true;
 }

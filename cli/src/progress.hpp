@@ -4,6 +4,7 @@
 #include "gabra/core/units.hpp"
 
 #include <cstdint>
+#include <string>
 
 namespace gabra::cli {
 
@@ -17,6 +18,7 @@ class Progress {
   [[nodiscard]] static bool is_interrupted();
   void show(std::int64_t generation, std::int64_t evaluations, Seconds best);
   void show_measured(std::int64_t plans, Seconds best);
+  void show(const std::string& line);
   void clear();
 
  private:

@@ -11,14 +11,15 @@ void add_validate_flags(FlagSet& flags) {
   flags.add("--steps", "NUMBER", "steps to measure of each plan; 20 by default");
   flags.add("--rounds", "NUMBER", "in which they are measured, every plan once in each; 3 by default");
   flags.add("--html", "FILE", "write a page with tables and pictures");
-  flags.add("--trace", "FILE", "write both steps into one trace for ui.perfetto.dev; with --plan");
-  flags.add("--device", "NAME", "cpu (the default) or cuda");
-  flags.add("--threads-per-rank", "NUMBER", "each rank is bound to as many cores; 1 by default");
+  flags.add("--trace", "FILE", "write the steps of both into one trace for ui.perfetto.dev");
+  flags.add("--device", "NAME", "cpu or cuda: what the cluster was calibrated on, else cpu");
+  flags.add("--threads-per-rank", "NUMBER",
+            "each rank is bound to as many cores; as many as the cluster was calibrated with, else 1");
   flags.add("--seed", "NUMBER", "of weights and samples; 0 by default");
   flags.add("--timeout", "TIME", "a transfer without progress for so long is a failure; 10min by default");
+  flags.add("--launcher", "NAME", "mpirun (the default) or srun: what starts the ranks");
   flags.add("--hosts", "LIST", "machines, handed to mpirun --host");
   flags.add("--hostfile", "FILE", "machines, handed to mpirun --hostfile");
-  flags.add("--measured", "FILE", "what the ranks measured: written by gabra-exec, which gabra starts");
   flags.add_switch("--json", "one JSON document on stdout");
   flags.add_switch("--quiet", "no progress on stderr");
 }

@@ -4,16 +4,14 @@
 #include "gabra/calibration/comparison.hpp"
 
 #include <string>
-#include <vector>
 
 namespace gabra::cli {
 
-/// Tables for people: everything about one plan, a line per plan of a set.
-[[nodiscard]] std::string validate_text(const std::vector<ComparedStep>& steps,
-                                        const std::vector<PlanComparison>& comparisons);
+/// Tables for people: figures of every plan side by side, its worst instructions, the cause; of a set, all plans in one
+/// table and the sums besides.
+[[nodiscard]] std::string validate_text(const Validation& validation);
 
 /// The gabra/validation/1 document (docs/formats.md).
-[[nodiscard]] std::string validate_json(const std::vector<ComparedStep>& steps,
-                                        const std::vector<PlanComparison>& comparisons);
+[[nodiscard]] std::string validate_json(const Validation& validation);
 
 }  // namespace gabra::cli

@@ -17,6 +17,12 @@ namespace {
 constexpr std::size_t kInstructionsShown = 10;
 constexpr double kSameOrder = 0.03;  // plans that are closer are not put in order
 
+double mean(const std::vector<double>& values) {
+  double sum = 0.0;
+  for (const double value : values) sum += value;
+  return values.empty() ? 0.0 : sum / static_cast<double>(values.size());
+}
+
 double predicted_of(const ComparedStep& step, std::size_t i) {
   const Timeline::Span& span = step.predicted.spans[i];
   return (span.end - span.begin).value();
@@ -35,8 +41,8 @@ struct Sums {
     measured += measured_of(step, i);
     ++count;
   }
-  [[nodiscard]] ComparedFigure figure(std::string name, double divisor) const {
-    return {std::move(name), predicted / divisor, measured / divisor};
+  [[nodiscard]] ComparedFigure figure(std::string name, double divisor, double count_on_device) const {
+    return {std::move(name), predicted / divisor, measured / divisor, count_on_device};
   }
 };
 
@@ -54,7 +60,7 @@ std::vector<ComparedFigure> stage_figures(const ComparedStep& step) {
     const double passes = key.second == Opcode::Update ? replicas : static_cast<double>(step.program.micro_batches);
     const char* names[] = {"load", "forward", "loss", "recompute", "backward"};
     const std::string name = key.second == Opcode::Update ? "update" : names[static_cast<std::size_t>(key.second)];
-    figures.push_back(sum.figure(fmt::format("stage {} {}", key.first.value(), name), passes));
+    figures.push_back(sum.figure(fmt::format("stage {} {}", key.first.value(), name), passes, passes / replicas));
   }
   return figures;
 }
@@ -69,13 +75,15 @@ std::vector<ComparedFigure> link_figures(const ComparedStep& step) {
     if (one.opcode == Opcode::AllReduce) reductions[one.stage].add(step, i);
   }
   std::vector<ComparedFigure> figures;
-  for (const auto& [pair, sum] : messages)
+  for (const auto& [pair, sum] : messages) {
+    const auto count = static_cast<double>(sum.count);
     figures.push_back(sum.figure(
-        fmt::format("{} -> {}, a message", cluster.device(pair.first).name, cluster.device(pair.second).name),
-        static_cast<double>(sum.count)));
+        fmt::format("{} -> {}, a message", cluster.device(pair.first).name, cluster.device(pair.second).name), count,
+        count));
+  }
   for (const auto& [stage, sum] : reductions)
     figures.push_back(sum.figure(fmt::format("stage {}, all-reduces", stage.value()),
-                                 static_cast<double>(step.program.stages[stage.index()].devices.size())));
+                                 static_cast<double>(step.program.stages[stage.index()].devices.size()), 1.0));
   return figures;
 }
 
@@ -94,7 +102,9 @@ std::vector<InstructionError> instruction_errors(const ComparedStep& step) {
   return errors;
 }
 
-/// What part of the step's error is due to what: mean over the devices, in seconds, measured - predicted.
+/// What part of the step's error is due to what, in seconds a device, measured - predicted. Compute is taken over the
+/// devices of its stage, all else over all devices, so that a slow stage counts for more than the waiting of others
+/// that it makes.
 std::vector<std::pair<std::string, double>> parts_of_error(const ComparedStep& step, const StepReport& measured) {
   std::map<std::pair<std::string, std::int32_t>, double> compute;
   const auto devices = static_cast<double>(step.program.devices.size());
@@ -115,7 +125,8 @@ std::vector<std::pair<std::string, double>> parts_of_error(const ComparedStep& s
   for (std::size_t i = 0; i < step.program.instructions.size(); ++i) {
     const Instruction& one = step.program.instructions[i];
     if (step.program.streams[one.stream.index()].kind != StreamKind::Compute) continue;
-    compute[{name_of(one.opcode), one.stage.value()}] += (measured_of(step, i) - predicted_of(step, i)) / devices;
+    const auto replicas = static_cast<double>(step.program.stages[one.stage.index()].devices.size());
+    compute[{name_of(one.opcode), one.stage.value()}] += (measured_of(step, i) - predicted_of(step, i)) / replicas;
   }
   std::vector<std::pair<std::string, double>> parts;
   for (const auto& [key, seconds] : compute)
@@ -132,13 +143,14 @@ std::vector<std::pair<std::string, double>> parts_of_error(const ComparedStep& s
   return parts;
 }
 
-std::string cause_of(const ComparedStep& step, const ComparedFigure& figure, const StepReport& measured, double noise) {
+std::string cause_of(const ComparedStep& step, const ComparedFigure& figure, const StepReport& measured,
+                     const std::optional<double>& noise) {
   const double difference = figure.measured - figure.predicted;
   const std::string head = fmt::format("the measured step is {} ({:.1f} %) {} than the predicted one",
                                        to_text(Seconds(std::abs(difference))), 100.0 * std::abs(figure.error()),
                                        difference >= 0.0 ? "longer" : "shorter");
-  if (std::abs(figure.error()) <= noise)
-    return head + fmt::format(", which is within the machine's noise of {:.1f} %", 100.0 * noise);
+  if (noise && std::abs(figure.error()) <= *noise)
+    return head + fmt::format(", which is within the machine's noise of {:.1f} %", 100.0 * *noise);
   const auto parts = parts_of_error(step, measured);
   // The largest part that pushes the same way.
   const auto largest = std::max_element(parts.begin(), parts.end(), [&](const auto& a, const auto& b) {
@@ -165,6 +177,13 @@ std::vector<ComparedFigure> memory_figures(const ComparedStep& step) {
 
 }  // namespace
 
+ComparedFigure PlanComparison::worst_memory() const {
+  const auto largest = std::max_element(memory.begin(), memory.end(), [](const auto& a, const auto& b) {
+    return std::abs(a.error()) < std::abs(b.error());
+  });
+  return largest == memory.end() ? ComparedFigure{} : *largest;
+}
+
 PlanComparison compare(const ComparedStep& step) {
   GABRA_CHECK(step.measured.timeline.spans.size() == step.program.instructions.size(),
               "a measured step is of the same Program as the simulated one");
@@ -185,7 +204,7 @@ PlanComparison compare(const ComparedStep& step) {
 
 SetComparison compare_set(const std::vector<ComparedStep>& steps, const std::vector<PlanComparison>& comparisons) {
   SetComparison result;
-  std::vector<double> errors;
+  std::vector<double> errors, noises;
   std::map<std::uint64_t, std::vector<PredictedMeasured>> by_network;  // seconds per sample
   for (std::size_t i = 0; i < comparisons.size(); ++i) {
     const PlanComparison& one = comparisons[i];
@@ -193,24 +212,39 @@ SetComparison compare_set(const std::vector<ComparedStep>& steps, const std::vec
     errors.push_back(std::abs(one.step.error()));
     by_network[steps[i].problem.network->fingerprint()].push_back(
         {one.step.predicted / samples, one.step.measured / samples});
-    result.noise += one.noise / static_cast<double>(comparisons.size());
-    const auto largest = std::max_element(
-        one.memory.begin(), one.memory.end(),
-        [](const ComparedFigure& a, const ComparedFigure& b) { return std::abs(a.error()) < std::abs(b.error()); });
-    if (largest != one.memory.end())
-      result.max_memory_error = std::max(result.max_memory_error, std::abs(largest->error()));
+    if (one.noise) noises.push_back(*one.noise);
+    result.max_memory_error = std::max(result.max_memory_error, std::abs(one.worst_memory().error()));
   }
   if (errors.empty()) return result;
-  for (const double error : errors) result.mean_error += error / static_cast<double>(errors.size());
+  result.mean_error = mean(errors);
   result.median_error = median(errors);
   result.max_error = *std::max_element(errors.begin(), errors.end());
   OrderCount order;
   for (const auto& [network, pairs] : by_network) {
     order += count_order(pairs, kSameOrder);
-    result.regret = std::max(result.regret, regret(pairs));
+    if (pairs.size() > 1) result.regret = std::max(result.regret.value_or(0.0), regret(pairs));
   }
-  result.tau = order.tau();
+  result.ordered_pairs = std::llround(order.compared);
+  if (result.ordered_pairs > 0) result.tau = order.tau();
+  if (!noises.empty()) result.noise = mean(noises);
   return result;
+}
+
+std::string noise_text(const std::optional<double>& noise) {
+  return noise ? fmt::format("noise of the machine {:.1f} %", 100.0 * *noise)
+               : "noise of the machine unknown: it takes two rounds";
+}
+
+std::string to_text(const SetComparison& set, std::size_t plans) {
+  std::string text =
+      fmt::format("{} plan{}: step time error {:.1f} % in the mean, {:.1f} % in the median, {:.1f} % at most; {}\n",
+                  plans, plans == 1 ? "" : "s", 100.0 * set.mean_error, 100.0 * set.median_error, 100.0 * set.max_error,
+                  noise_text(set.noise));
+  text += set.tau ? fmt::format("Kendall's tau {:.3f} over {} pair{} of plans that differ by more than 3 %", *set.tau,
+                                set.ordered_pairs, set.ordered_pairs == 1 ? "" : "s")
+                  : "no two plans of one network differ by more than 3 %: no order to compare";
+  if (set.regret) text += fmt::format("; regret of the predicted best {:.1f} %", 100.0 * *set.regret);
+  return text + fmt::format("; peak memory within {:.1f} %\n", 100.0 * set.max_memory_error);
 }
 
 }  // namespace gabra

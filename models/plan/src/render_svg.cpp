@@ -52,6 +52,7 @@ class SvgWriter {
       : picture_(picture),
         program_(picture.program),
         timeline_(picture.timeline),
+        axis_(std::max(picture.axis, picture.timeline.end)),
         names_(detail::device_names(picture.problem)),
         rows_(names_.size(), 0) {
     for (std::size_t i = 0; i < program_.devices.size(); ++i) rows_[program_.devices[i].index()] = i;
@@ -75,8 +76,8 @@ class SvgWriter {
 
  private:
   [[nodiscard]] double x_of(Seconds time) const {
-    if (!(timeline_.end.value() > 0.0)) return kLeft;
-    return kLeft + (kWidth - kLeft - kRight) * (time / timeline_.end);
+    if (!(axis_.value() > 0.0)) return kLeft;
+    return kLeft + (kWidth - kLeft - kRight) * (time / axis_);
   }
   [[nodiscard]] double top_of(DeviceId device) const {
     return kTop + kRowHeight * static_cast<double>(rows_[device.index()]);
@@ -115,7 +116,7 @@ class SvgWriter {
   }
 
   void write_axis() {
-    for (const detail::TimeTick& tick : detail::time_ticks(timeline_.end, 11)) {
+    for (const detail::TimeTick& tick : detail::time_ticks(axis_, 11)) {
       const double x = x_of(tick.time);
       put("<line x1=\"{0:.2f}\" y1=\"{1:.0f}\" x2=\"{0:.2f}\" y2=\"{2:.0f}\" stroke=\"#dddddd\"/>", x, kTop - 8.0,
           bottom_ + 4.0);
@@ -174,6 +175,7 @@ class SvgWriter {
   const StepPicture& picture_;
   const Program& program_;
   const Timeline& timeline_;
+  Seconds axis_;
   std::vector<std::string> names_;
   std::vector<std::size_t> rows_;  // by DeviceId
   double bottom_ = 0.0;

@@ -14,6 +14,7 @@ struct StepPicture {
   const Problem& problem;
   const Program& program;
   const Timeline& timeline;
+  Seconds axis{0.0};  ///< to_svg(): the time axis reaches at least so far, for pictures that are compared
 };
 
 /// Chrome trace event JSON, opens in Perfetto: a process per device, a track per stream, flow arrows from Send to
