@@ -86,7 +86,7 @@ class TableReader {
 };
 
 std::string kind_of_layers(FlagReader& flags, const Cluster& cluster) {
-  const std::string name = flags.text("--device-kind").value_or("");
+  std::string name = flags.text("--device-kind").value_or("");
   std::vector<std::string> names;
   for (const DeviceKind& kind : cluster.description().kinds) names.push_back(kind.name);
   if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end())

@@ -103,8 +103,9 @@ std::optional<std::vector<DeviceId>> CommunicationFitter::place_ranks(const Comm
   for (const RankPlace& rank : table.ranks) machines[rank.machine].push_back(rank);
   std::map<int, std::vector<DeviceId>> chosen;  // by machine
   for (const auto& [machine, ranks] : machines) {
+    const std::size_t needed = ranks.size();
     const auto fits = std::find_if(nodes.begin(), nodes.end(),
-                                   [&](const auto& node) { return node.second.size() >= machines[machine].size(); });
+                                   [needed](const auto& node) { return node.second.size() >= needed; });
     if (fits == nodes.end()) {
       faults.add(table.place, fmt::format("a test on {} machines with up to {} devices", machines.size(), ranks.size()),
                  "no more machines, and devices in each, than the cluster has");
@@ -279,7 +280,7 @@ bool CommunicationFitter::fit_parameters(const Tables& tables, Cluster::Descript
   else
     report.warnings.push_back(fmt::format("{}: none from 1 MiB, bandwidth stays", name));
   if (link_class == LinkClass::BetweenMachines)
-    report.warnings.push_back(
+    report.warnings.emplace_back(
         "launch and steps of an all-reduce are those over machines, also inside one: a table of one machine tells them "
         "apart");
   return true;
