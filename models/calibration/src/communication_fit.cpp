@@ -104,8 +104,8 @@ std::optional<std::vector<DeviceId>> CommunicationFitter::place_ranks(const Comm
   std::map<int, std::vector<DeviceId>> chosen;  // by machine
   for (const auto& [machine, ranks] : machines) {
     const std::size_t needed = ranks.size();
-    const auto fits = std::find_if(nodes.begin(), nodes.end(),
-                                   [needed](const auto& node) { return node.second.size() >= needed; });
+    const auto fits =
+        std::find_if(nodes.begin(), nodes.end(), [needed](const auto& node) { return node.second.size() >= needed; });
     if (fits == nodes.end()) {
       faults.add(table.place, fmt::format("a test on {} machines with up to {} devices", machines.size(), ranks.size()),
                  "no more machines, and devices in each, than the cluster has");
