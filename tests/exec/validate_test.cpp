@@ -41,9 +41,8 @@ class Validate : public TrainingCase {
       for (const auto& [key, value] : object.items())
         EXPECT_TRUE(has(section, '`' + key + '`') || has(section, '"' + key + '"')) << key;
     const std::size_t example = section.find("```json\n") + 8;
-    for (const auto& [key, value] :
-         json::parse(section.substr(example, section.find("```", example) - example)).items())
-      EXPECT_TRUE(one.contains(key)) << key;
+    const json documented = json::parse(section.substr(example, section.find("```", example) - example));
+    for (const auto& [key, value] : documented.items()) EXPECT_TRUE(one.contains(key)) << key;
   }
   static std::string reason(const json& document, const std::string& name) {
     for (const json& plan : document.at("left_out"))

@@ -22,10 +22,10 @@ namespace gabra::exec {
 using NoTape = at::AutoDispatchBelowADInplaceOrView;
 
 struct StageModule::Impl {
-  Impl(const Network& network_, const StageOutline& outline, Optimizer optimizer, const ModelOptions& options)
-      : network(network_),
-        state(network_, outline, optimizer, options),
-        graph(network_, outline, state, options),
+  Impl(const Network& whole, const StageOutline& outline, Optimizer optimizer, const ModelOptions& options)
+      : network(whole),
+        state(whole, outline, optimizer, options),
+        graph(whole, outline, state, options),
         units(outline.units),
         dtype(options.dtype),
         between_layers(options.between_layers) {}

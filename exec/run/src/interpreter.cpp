@@ -81,12 +81,12 @@ struct Interpreter::Impl {
   UpdateOptions update_options;
 };
 
-Interpreter::Impl::Impl(const Program& program_, Parts parts_)
-    : program(program_),
-      parts(std::move(parts_)),
-      routes(program_, *parts.network, program_.devices.at(static_cast<std::size_t>(parts.communicator.rank()))),
-      slots(program_.instructions.size()),
-      loaded(program_.instructions.size()) {
+Interpreter::Impl::Impl(const Program& of_run, Parts of_rank)
+    : program(of_run),
+      parts(std::move(of_rank)),
+      routes(of_run, *parts.network, of_run.devices.at(static_cast<std::size_t>(parts.communicator.rank()))),
+      slots(of_run.instructions.size()),
+      loaded(of_run.instructions.size()) {
   if (parts.class_weights.defined()) parts.class_weights = to_device(parts.class_weights, parts.model.device);
   parts.model.between_layers = [&device = parts.device] { device.between_layers(); };
   for (std::size_t s = 0; s < program.stages.size(); ++s) {
@@ -255,7 +255,10 @@ at::Tensor Interpreter::Impl::transfer_tensor(InstructionId id) {
 
 void Interpreter::Impl::transfer_done(InstructionId id, at::Tensor tensor) {
   const Instruction& one = at(id);
-  if (one.opcode == Opcode::Receive) slots[id.index()] = std::move(tensor);
+  if (one.opcode == Opcode::Receive) {
+    slots[id.index()] = std::move(tensor);
+    return;
+  }
   if (one.opcode != Opcode::ClipNorm) return;
   norm = tensor.sqrt();
   clip_factor = norm.add(1e-6).reciprocal().mul(*parts.training.clip_norm).clamp_max(1.0).squeeze();
