@@ -524,8 +524,8 @@ TEST(ResumeCheck, ACheckpointThatDoesNotSayHowItWasTrainedIsRefused) {
   EXPECT_NE(faults[0].seen.find("no field \"run\""), std::string::npos) << faults[0].seen;
 }
 
-/// Two linear layers, 0 and 1e30: the output is 0 and the loss ln 2, but the gradient of the first is 1e30 x 0.5 x
-/// 1e10.
+/// Two linear layers, 0 and 1e30, -1e30 for the classes: the output is 0 and the loss ln 2, but the gradient of the
+/// first is (1e30 x 0.5 + 1e30 x 0.5) x 1e10.
 class InfiniteGradient : public testing::Test {
  protected:
   InfiniteGradient() {
@@ -533,7 +533,8 @@ class InfiniteGradient : public testing::Test {
       {"name": "input", "kind": "input", "shape": [4]},
       {"name": "a", "kind": "linear", "inputs": ["input"], "out_features": 4, "bias": false},
       {"name": "b", "kind": "linear", "inputs": ["a"], "out_features": 2, "bias": false}]})");
-    const std::vector<NamedTensor> weights{{"a.weight", at::zeros({4, 4})}, {"b.weight", at::full({2, 4}, 1e30)}};
+    const std::vector<NamedTensor> weights{{"a.weight", at::zeros({4, 4})},
+                                           {"b.weight", at::cat({at::full({1, 4}, 1e30), at::full({1, 4}, -1e30)})}};
     (void)write_tensors(folder_.file("weights.pt"), weights);
     const std::vector<NamedTensor> batch{{"data", at::full({4, 4}, 1e10)}, {"target", at::zeros({4}, at::kLong)}};
     (void)write_tensors(folder_.file("batch.pt"), batch);

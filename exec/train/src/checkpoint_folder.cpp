@@ -119,7 +119,7 @@ std::vector<std::string> CheckpointFolder::stems() const {
 
 std::string CheckpointFolder::write_as(const std::string& stem, CheckpointInfo info,
                                        std::span<const NamedTensor> tensors) const {
-  const std::string path = folder_ + "/" + info.file;
+  std::string path = folder_ + "/" + info.file;
   info.digest = write_tensors(path, tensors);
   write_durably(folder_ + "/" + stem + ".json", to_json_text(info));
   return path;
