@@ -9,8 +9,10 @@ Nodes may join and leave at any time; plans of a lost worker are given back to t
 
 import argparse
 import collections
+import contextlib
 import fcntl
 import importlib.util
+import itertools
 import json
 import logging
 import math
@@ -25,70 +27,212 @@ import tempfile
 import threading
 import time
 
-MOST_PLANS = 64  # of a chunk
-LEAST_CHUNK_S = 0.004  # work of a chunk: Ray takes about 1 ms for the way there and back
+# Work of a chunk: Ray takes 2 ms of CPU for each, 4 ms where the answers are more than 100 kB, and 1 ms for the way.
+LEAST_CHUNK_S, MOST_CHUNK_S = 0.008, 0.3
+ONE_CHUNK_S = 0.02  # of work for each worker is one chunk
+SHARE = 1.5  # chunks of a worker that the plans that wait would make
 CHUNKS = 2  # of an actor at once: one to work on, one to follow without a pause
 LOOK_S = 1.0  # between two looks at the nodes of the cluster
 FIRST_WORKERS_S = 60.0  # for the workers of the nodes that are there at the start
 PING_AFTER_S, PING_LIMIT_S = 10.0, 30.0  # an actor that is silent is asked whether it lives
+MOST_FAILED_STARTS = 5  # of a worker in a row, with pauses in between; then its node is left out
+MOST_LOST_ACTORS = 16  # of a node in a row, none of which answered a plan
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 20.0  # before another start; doubled each time
 
 
 class Failure(Exception):
     """One sentence for the user: the search ends with it."""
 
 
+def pause_after(failures):
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1))
+
+
+class Lines:
+    """Lines of a file, as many at a time as there are."""
+
+    def __init__(self, file):
+        self.file, self.rest, self.waiting = file, b"", []
+
+    def read(self):
+        """At least one line; none at the end."""
+        lines, self.waiting = self.waiting, []
+        pieces = [self.rest]
+        while not lines and (piece := os.read(self.file, 1 << 20)):
+            pieces.append(piece)
+            if b"\n" in piece:
+                lines = b"".join(pieces).splitlines(keepends=True)
+                pieces = [b"" if lines[-1].endswith(b"\n") else lines.pop()]
+        self.rest = b"".join(pieces)
+        return lines
+
+    def read_one(self):
+        lines = self.read()
+        self.waiting = lines[1:]
+        return lines[0] if lines else b""
+
+
+class Call:
+    """Of WorkerActor.work()."""
+
+    sent_to = None  # number of the worker that has its plans
+
+
 class WorkerActor:
-    """In a process of Ray on some node: one `gabra worker` and what happens to it."""
+    """In a process of Ray on some node: one `gabra worker` and what happens to it.
+
+    Several calls of work() may run at once: the plans of all are in the worker's pipe, so that it goes on while a call returns, and
+    the calls take turns in reading the answers."""
 
     STOPPED_AFTER_S = 2.0
     SLOWEST_FACTOR = 20.0
-    LONGEST_NAP_S = 0.005
+    LONGEST_NAP_S = 0.05
     PIPE_BYTES, F_SETPIPE_SZ = 1 << 20, 1031  # of answers: the worker need not wait until somebody reads
-    WINDOW_BYTES = 32768  # of plans in the worker's pipe: it may not fill up while answers wait in the other
     FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
     def __init__(self, program, header, plan_limit):
         self.program, self.header, self.plan_limit = program, header, plan_limit
-        self.lock = threading.Lock()
         self.process = None
+        self.starts, self.is_up = 0, False
+        self.greeting = ""
+        self.unsent, self.received = b"", b""
         self.longest = 0.0
         self.plan_s = 0.0  # of the last chunk, on average
+        self.state = threading.Lock()  # of all above, and of the worker's input
+        self.turns = collections.deque()  # calls, in the order of their plans in the pipe
+        self.turn = threading.Condition(self.state)
 
     def ping(self):
         return True
 
     def start(self):
-        """The worker's first line, or why there is none: ("ready", line), ("refused", sentence)."""
-        with self.lock:
-            return self._start()
+        """The worker's first line, or why there is none: ("ready", line), ("refused", sentence) where it says so itself,
+        ("failed", sentence) where another try may be worth while."""
+        with self._turn():
+            return ("ready", self.greeting) if self.process is not None else self._start()
 
     def _start(self):
         try:
             self.process = subprocess.Popen([self.program, "worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=subprocess.PIPE, bufsize=0)
         except OSError as error:
-            return "refused", f"{self.program} cannot be started: {error.strerror}; gabra must be installed there too"
-        os.set_blocking(self.process.stderr.fileno(), False)
+            return "failed", f"{self.program} cannot be started: {error.strerror}; gabra must be installed there too"
+        self.starts += 1
+        for stream in (self.process.stdin, self.process.stderr):
+            os.set_blocking(stream.fileno(), False)
         try:
             fcntl.fcntl(self.process.stdout, self.F_SETPIPE_SZ, self.PIPE_BYTES)
         except OSError:
             pass  # the user's limit is lower
-        self.received, self.lines = b"", collections.deque()
-        self._write(self.header)
-        line, reason, _ = self._read_line(60.0)
-        if line is None:
-            return "refused", f"{self.program} worker {reason}"
-        text = line.decode(errors="replace")
+        self.unsent, self.received = self.header, b""
+        line, _, end = self._read(1, 60.0, knows_time=False)
+        if end is not None:
+            return "failed", f"{self.program} worker {end['reason']}"
+        text = line.decode(errors="replace").rstrip("\n")
         if text.startswith('{"failed"'):
+            self.kill()
             return "refused", json.loads(text)["failed"]
+        self.greeting, self.is_up = text, True
         return "ready", text
 
-    def _write(self, data):
+    def work(self, plans, count):
+        """(whole lines of answers, how many, None, seconds), or what the worker said until it ended, and how it ended: the
+        rest has to be given out again."""
+        with self._turn(plans) as call:
+            if self.process is None:
+                kind, text = self._start()
+                if kind != "ready":
+                    return b"", 0, {"reason": text, "failed_start": True}, 0.0
+            if call.sent_to != self.starts:  # to none, or to one that has ended over the plans of another call
+                self._send(call, plans)
+            begin = time.monotonic()
+            answers, answered, end = self._read(count, self.plan_limit)
+            seconds = time.monotonic() - begin
+            self.plan_s = seconds / max(1, answered)
+            return answers, answered, end, seconds
+
+    @contextlib.contextmanager
+    def _turn(self, plans=b""):
+        """Gives `plans` to the worker that runs, and waits until it is this call's turn."""
+        call = Call()
+        with self.state:
+            # Plans are in the pipe in the order of the turns: not before those of a call that has to send them again.
+            if self.is_up and (not self.turns or self.turns[-1].sent_to == self.starts):
+                self._send(call, plans)
+            self.turns.append(call)
+            self.turn.wait_for(lambda: self.turns[0] is call)
+            try:
+                yield call
+            finally:
+                self.turns.popleft()
+                self.turn.notify_all()
+
+    def _send(self, call, lines):
+        self.unsent += lines
+        self._write()
+        call.sent_to = self.starts
+
+    def _read(self, count, limit, knows_time=True):
+        """So many lines. Others may send meanwhile. Neither pipe is waited for alone: both may be full."""
+        pieces, answered = [self.received], self.received.count(b"\n")
+        self.received = b""
+        silent, last = 0.0, time.monotonic()
+        output = self.process.stdout.fileno()
+        while answered < count:
+            # Several answers at a time: each look takes CPU that the worker could use.
+            self._nap(0.0 if self.unsent or not knows_time else (count - answered - 1) * self.plan_s * 0.7)
+            self._write()
+            ready = self._wait_for(output)
+            now = time.monotonic()
+            silent, last = silent + min(now - last, 0.25), now
+            if ready:
+                piece = os.read(output, 1 << 20)
+                if not piece:
+                    return self._part(pieces, answered, *self._end_of_itself())
+                pieces.append(piece)
+                found = piece.count(b"\n")
+                if found:
+                    answered += found
+                    if knows_time:
+                        self.longest = max(self.longest, silent)
+                    silent = 0.0
+            elif silent > self.STOPPED_AFTER_S and self._state() in ("T", "t"):
+                self.kill()
+                return self._part(pieces, answered, "was stopped", True)
+            elif silent > max(limit, self.SLOWEST_FACTOR * self.longest):
+                self.kill()
+                return self._part(pieces, answered, f"gave no answer within {limit:.0f} s", False)
+        read = b"".join(pieces)
+        end = len(read) if answered == count and read.endswith(b"\n") else len(b"\n".join(read.split(b"\n", count)[:count])) + 1
+        self.received = read[end:]
+        return read[:end], count, None
+
+    def _nap(self, seconds):
+        if seconds > 0.0:
+            self.state.release()
+            time.sleep(min(self.LONGEST_NAP_S, seconds))
+            self.state.acquire()
+
+    def _wait_for(self, output):
+        """Whether there is something to read, after 0.1 s at most."""
+        self.state.release()
+        ready, _, _ = select.select([output], [self.process.stdin] if self.unsent else [], [], 0.1)
+        self.state.acquire()
+        return bool(ready)
+
+    @staticmethod
+    def _part(pieces, answered, reason, from_outside):
+        whole, line_break, _ = b"".join(pieces).rpartition(b"\n")
+        return whole + line_break, answered, {"reason": reason, "from_outside": from_outside}
+
+    def _write(self):
         try:
-            while data:
-                data = data[self.process.stdin.write(data) :]
+            while self.unsent:
+                self.unsent = self.unsent[os.write(self.process.stdin.fileno(), self.unsent) :]
+        except BlockingIOError:
+            pass
         except BrokenPipeError:
-            pass  # what it said before its end is still read
+            self.unsent = b""  # what it said before its end is still read
 
     def _state(self):
         try:
@@ -96,29 +240,6 @@ class WorkerActor:
                 return stream.read().rpartition(") ")[2][:1]
         except OSError:
             return ""
-
-    def _read_line(self, limit):
-        """(line, None, None), or (None, reason, whether that came from outside) after ending the worker."""
-        silent, last = 0.0, time.monotonic()
-        while True:
-            if self.lines:
-                self.longest = max(self.longest, silent)
-                return self.lines.popleft(), None, None
-            ready, _, _ = select.select([self.process.stdout], [], [], 0.1)
-            now = time.monotonic()
-            silent, last = silent + min(now - last, 0.25), now
-            if ready:
-                piece = os.read(self.process.stdout.fileno(), 1 << 20)
-                if not piece:
-                    return None, *self._end_of_itself()
-                *whole, self.received = (self.received + piece).split(b"\n")
-                self.lines.extend(whole)
-            elif silent > self.STOPPED_AFTER_S and self._state() in ("T", "t"):
-                self.kill()
-                return None, "was stopped", True
-            elif silent > max(limit, self.SLOWEST_FACTOR * self.longest):
-                self.kill()
-                return None, f"gave no answer within {limit:.0f} s", False
 
     def _end_of_itself(self):
         try:
@@ -133,43 +254,14 @@ class WorkerActor:
         return (f"ended by signal {-status} ({signal.strsignal(-status)}){said}", -status in self.FROM_OUTSIDE)
 
     def kill(self):
+        self.unsent = self.received = b""
+        self.is_up = False
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
                 stream.close()
             self.process = None
-
-    def work(self, plans):
-        """(answers, None, seconds), or (the first answers, how the worker ended, seconds): the rest has to be given out again."""
-        with self.lock:
-            begin = time.monotonic()
-            answers, end = self._work(plans)
-            seconds = time.monotonic() - begin
-            self.plan_s = seconds / max(1, len(answers))
-            return answers, end, seconds
-
-    def _work(self, plans):
-        answers = []
-        if self.process is None:
-            kind, text = self._start()
-            if kind != "ready":
-                return answers, {"reason": text, "culprit": False, "from_outside": False}
-        sent, pending = 0, 0
-        while len(answers) < len(plans):
-            first = sent
-            while sent < len(plans) and (sent == len(answers) or pending + len(plans[sent]) < self.WINDOW_BYTES):
-                pending += len(plans[sent])
-                sent += 1
-            self._write(b"".join(plans[first:sent]))
-            if not self.lines:  # several answers at a time: this process takes CPU that the worker could use
-                time.sleep(min(self.LONGEST_NAP_S, (len(plans) - len(answers) - 1) * self.plan_s / 4))
-            line, reason, from_outside = self._read_line(self.plan_limit)
-            if line is None:
-                return answers, {"reason": reason, "culprit": True, "from_outside": from_outside}
-            pending -= len(plans[len(answers)])
-            answers.append(line)
-        return answers, None
 
 
 class Slot:
@@ -178,9 +270,27 @@ class Slot:
     def __init__(self, actor, node):
         self.actor, self.node = actor, node
         self.is_ready = False
+        self.failed_starts = 0  # in a row
+        self.restart_at = None
         self.chunks = {}  # number -> lines
         self.last_sign = time.monotonic()
         self.pinged = None
+
+    def takes_more(self, suspects):
+        """A plan that may have ended an actor is worked on alone."""
+        return self.is_ready and len(self.chunks) < CHUNKS and not (suspects and any(
+            id_of(lines[0]) in suspects for lines in self.chunks.values()))
+
+
+class Losses:
+    """Actors of one node that were lost in a row."""
+
+    def __init__(self):
+        self.count, self.next_start = 0, 0.0
+
+    def add(self):
+        self.count += 1
+        self.next_start = time.monotonic() + pause_after(self.count)
 
 
 def id_of(line):
@@ -190,21 +300,34 @@ def id_of(line):
 class Bridge:
     def __init__(self, ray, options, header, out):
         self.ray, self.options, self.header, self.out = ray, options, header, out
-        self.remote = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, max_concurrency=CHUNKS + 2)(WorkerActor)
+        self.remote = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, max_concurrency=CHUNKS + 1,
+                                 concurrency_groups={"control": 1}, enable_task_events=False)(WorkerActor)
         self.events = queue.SimpleQueue()
         self.plans = []
+        self.suspects = set()  # ids of plans that an actor had when it was lost, and that were not answered since
+        self.waiting_suspects = []
         self.plan_s = 1.0  # of the last chunk, on average
         self.slots = []
         self.nodes = {}  # id -> name, of those with workers
-        self.bad_nodes = set()
+        self.losses = {}  # id -> Losses
+        self.bad_nodes = {}  # id -> why it is left out
         self.build = None
         self.is_announced = False
         self.first_look = time.monotonic()
+        self.last_said = time.monotonic()
         self.chunk_number = 0
 
-    def say(self, **message):
-        self.out.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+    def write(self, lines):
+        self.out.write(lines)
         self.out.flush()
+        self.last_said = time.monotonic()
+
+    def say(self, **message):
+        self.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    def say_slots(self):
+        if self.is_announced:
+            self.say(slots=sum(slot.is_ready for slot in self.slots))
 
     def call(self, reference, event, *details):
         """Puts (event, *details, result, exception) into the queue once the remote call is done."""
@@ -217,25 +340,47 @@ class Bridge:
 
     # Nodes and workers
 
-    def look_at_nodes(self):
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    def watch_nodes(self):
+        """In a thread of its own: what is known of the cluster takes a while to come."""
+        try:
+            while True:
+                self.events.put(("nodes", self.ray.nodes()))
+                time.sleep(LOOK_S)
+        except Exception as error:  # Ray's own classes have no common ancestor
+            self.events.put(("cluster_lost", error))
 
+    def on_cluster_lost(self, error):
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise Failure(f"the Ray cluster is lost: {first}")
+
+    def on_nodes(self, nodes):
         most = self.options.jobs or math.inf
-        for node in self.ray.nodes():
+        now = time.monotonic()
+        usable = 0
+        for node in nodes:
             name, key = f'{node["NodeManagerAddress"]} ({node["NodeID"][:6]})', node["NodeID"]
-            if not node["Alive"] or key in self.bad_nodes:
+            cpus = int(node["Resources"].get("CPU", 0))
+            if not node["Alive"] or key in self.bad_nodes or cpus == 0:
+                continue
+            usable += 1
+            if now < self.losses.setdefault(key, Losses()).next_start:
                 continue
             here = sum(slot.node == key for slot in self.slots)
-            for _ in range(int(node["Resources"].get("CPU", 0)) - here):
-                if len(self.slots) >= most:
-                    break
-                affinity = NodeAffinitySchedulingStrategy(node_id=key, soft=False)
-                actor = self.remote.options(scheduling_strategy=affinity).remote(
-                    self.options.worker, self.header, self.options.plan_limit)
-                slot = Slot(actor, key)
-                self.slots.append(slot)
-                self.nodes[key] = name
-                self.call(actor.start.remote(), "started", slot)
+            for _ in range(min(cpus - here, most - len(self.slots))):
+                self.start_actor(key, name)
+        if self.is_announced and not self.slots and usable == 0 and self.bad_nodes:
+            raise Failure(f"no worker is left: {list(self.bad_nodes.values())[-1]}")
+
+    def start_actor(self, node, name):
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        affinity = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        actor = self.remote.options(scheduling_strategy=affinity).remote(
+            self.options.worker, self.header, self.options.plan_limit)
+        slot = Slot(actor, node)
+        self.slots.append(slot)
+        self.nodes[node] = name
+        self.call(actor.start.remote(), "started", slot)
 
     def on_started(self, slot, result, error):
         if slot not in self.slots:
@@ -248,27 +393,46 @@ class Bridge:
             message = f"the worker on node {self.nodes[slot.node]}: {text}"
             if not self.is_announced:
                 raise Failure(message)
-            self.say(note=f"{message}; the node is left out")
-            self.bad_nodes.add(slot.node)
-            for other in [other for other in self.slots if other.node == slot.node]:
-                self.slots.remove(other)
-                self.ray.kill(other.actor)
-                self.give_back(other, f"node {self.nodes[slot.node]} is left out")
+            self.note_failed_start(slot, message, is_final=kind == "refused")
             return
         slot.is_ready = True
+        slot.failed_starts = 0
         self.build = json.loads(text)["ready"]
         if self.is_announced:
             self.say(note=f"one more worker, on node {self.nodes[slot.node]}")
-            self.say(slots=self.ready_count())
+            self.say_slots()
 
-    def ready_count(self):
-        return sum(slot.is_ready for slot in self.slots)
+    def note_failed_start(self, slot, message, is_final=False):
+        """Tries again after a pause; after several failures, or one for good, the node is left out."""
+        slot.is_ready = False
+        slot.failed_starts += 1
+        if is_final or slot.failed_starts >= MOST_FAILED_STARTS:
+            self.leave_out(slot.node, message)
+            return
+        slot.restart_at = time.monotonic() + pause_after(slot.failed_starts)
+        self.say(note=f"{message}; another try follows")
+        self.say_slots()
+
+    def restart_workers(self):
+        for slot in self.slots:
+            if slot.restart_at is not None and time.monotonic() >= slot.restart_at:
+                slot.restart_at = None
+                self.call(slot.actor.start.remote(), "started", slot)
+
+    def leave_out(self, node, message):
+        self.say(note=f"{message}; the node is left out")
+        self.bad_nodes[node] = message
+        for slot in [slot for slot in self.slots if slot.node == node]:
+            self.slots.remove(slot)
+            self.ray.kill(slot.actor)
+            self.give_back(slot, f"node {self.nodes[node]} is left out")
+        self.say_slots()
 
     def announce(self):
         """Once the workers of all nodes of the start are ready, or those that are after a while."""
         if self.is_announced:
             return
-        ready = self.ready_count()
+        ready = sum(slot.is_ready for slot in self.slots)
         is_late = time.monotonic() - self.first_look > FIRST_WORKERS_S
         if ready > 0 and (ready == len(self.slots) or is_late):
             self.is_announced = True
@@ -278,20 +442,27 @@ class Bridge:
                           "are its CPUs in use?" if self.slots else "the Ray cluster has no CPUs for workers")
 
     def drop(self, slot, error):
-        """An actor is gone: its node was lost, or somebody ended its process."""
+        """An actor is gone: its node was lost, somebody ended its process, or a plan did. Which of its plans, if any, is found
+        out by working on each of them alone."""
         self.slots.remove(slot)
         self.ray.kill(slot.actor)  # it may only be out of reach
         reason = f"a worker on node {self.nodes[slot.node]} is lost ({type(error).__name__})"
-        if not self.give_back(slot, reason) and self.is_announced:
+        ids = [id_of(line) for lines in slot.chunks.values() for line in lines]
+        self.suspects.update(ids)
+        blame = {"culprit": ids[0], "from_outside": True} if len(ids) == 1 else {}
+        if not self.give_back(slot, reason, **blame) and self.is_announced:
             self.say(note=reason)
-        if self.is_announced:
-            self.say(slots=self.ready_count())
+        self.say_slots()
+        losses = self.losses.setdefault(slot.node, Losses())
+        losses.add()
+        if losses.count >= MOST_LOST_ACTORS:
+            self.leave_out(slot.node, f"{reason}, {losses.count} in a row")
 
-    def give_back(self, slot, reason):
+    def give_back(self, slot, reason, **blame):
         lost = [id_of(line) for lines in slot.chunks.values() for line in lines]
         slot.chunks = {}
         if lost:
-            self.say(lost=lost, reason=reason)
+            self.say(lost=lost, reason=reason, **blame)
         return bool(lost)
 
     def look_after_silent(self):
@@ -301,35 +472,67 @@ class Bridge:
                 self.drop(slot, TimeoutError())
             elif slot.chunks and slot.pinged is None and now - slot.last_sign > PING_AFTER_S:
                 slot.pinged = now
-                self.call(slot.actor.ping.remote(), "pinged", slot)
+                self.call(slot.actor.ping.options(concurrency_group="control").remote(), "pinged", slot)
 
     def on_pinged(self, slot, _, error):
         if error is None:
             slot.pinged, slot.last_sign = None, time.monotonic()
 
+    def give_sign_of_life(self):
+        """A search that waits for plans takes a bridge that is silent for minutes for one that hangs."""
+        is_at_work = self.plans or self.waiting_suspects or any(slot.chunks for slot in self.slots)
+        if is_at_work and time.monotonic() - self.last_said > self.options.sign_of_life:
+            self.say_slots()
+
     # Plans
 
-    def take_chunk(self, slots):
-        """A part of the plans that wait, so that all end together; not so few that the way there takes longer than they do. The search
-        gives them by size, so a chunk takes them at even distances."""
-        size = max(math.ceil(len(self.plans) / (2 * slots)), math.ceil(LEAST_CHUNK_S / self.plan_s))
-        size = min(size, MOST_PLANS, len(self.plans))
-        chosen = {i * len(self.plans) // size for i in range(size)}
-        lines = [line for i, line in enumerate(self.plans) if i in chosen]
-        self.plans = [line for i, line in enumerate(self.plans) if i not in chosen]
+    def on_plans(self, lines):
+        if not self.suspects:
+            self.plans += lines
+            return
+        for line in lines:
+            (self.waiting_suspects if id_of(line) in self.suspects else self.plans).append(line)
+
+    def take_chunk(self, size):
+        """At most `size` of the plans that wait. The search gives them by size, so a chunk takes them at even distances."""
+        count = len(self.plans)
+        size = min(size, count)
+        is_chosen = bytearray(count)
+        for i in range(size):
+            is_chosen[i * count // size] = 1
+        lines = list(itertools.compress(self.plans, is_chosen))
+        self.plans = list(itertools.compress(self.plans, (not chosen for chosen in is_chosen)))
         return lines
 
     def hand_out(self):
-        free = [slot for slot in self.slots if slot.is_ready]
-        while self.plans and free:
-            slot = min(free, key=lambda slot: len(slot.chunks))
-            if len(slot.chunks) >= CHUNKS:
+        while self.waiting_suspects:
+            slot = next((slot for slot in self.slots if slot.is_ready and not slot.chunks), None)
+            if slot is None:
+                break
+            self.give(slot, [self.waiting_suspects.pop(0)])
+        if not self.plans:
+            return
+        ready = sum(slot.is_ready for slot in self.slots)
+        is_idle = not any(slot.chunks for slot in self.slots)
+        shared = math.ceil(len(self.plans) / max(1, ready))
+        is_little = is_idle and shared * self.plan_s < ONE_CHUNK_S
+        while self.plans:
+            free = [slot for slot in self.slots if slot.takes_more(self.suspects)]
+            if not free:
                 return
-            lines = self.take_chunk(len(free))
-            self.chunk_number += 1
-            slot.chunks[self.chunk_number] = lines
-            slot.last_sign = time.monotonic()
-            self.call(slot.actor.work.remote(lines), "worked", slot, self.chunk_number)
+            slot = min(free, key=lambda slot: len(slot.chunks))
+            self.give(slot, self.take_chunk(shared if is_little else self.usual_chunk(ready)))
+
+    def usual_chunk(self, slots):
+        """A part of the plans that wait, so that all end together; not so few that the way there takes longer than they do."""
+        size = max(math.ceil(len(self.plans) / (SHARE * slots)), math.ceil(LEAST_CHUNK_S / self.plan_s))
+        return min(size, math.ceil(MOST_CHUNK_S / self.plan_s))
+
+    def give(self, slot, lines):
+        self.chunk_number += 1
+        slot.chunks[self.chunk_number] = lines
+        slot.last_sign = time.monotonic()
+        self.call(slot.actor.work.remote(b"".join(lines), len(lines)), "worked", slot, self.chunk_number)
 
     def on_worked(self, slot, number, result, error):
         if number not in slot.chunks:
@@ -339,34 +542,43 @@ class Bridge:
             return
         lines = slot.chunks.pop(number)
         slot.last_sign = time.monotonic()
-        answers, end, seconds = result
-        if answers:
-            self.plan_s = max(1e-6, seconds / len(answers))
-        if answers:
-            self.out.write(b"\n".join(answers) + b"\n")
-            self.out.flush()
+        answers, answered, end, seconds = result
+        if answered:
+            self.plan_s = max(1e-6, seconds / answered)
+            self.write(answers)
+            self.losses[slot.node].count = 0
+        if self.suspects:
+            self.suspects.difference_update(id_of(line) for line in lines[:answered])
         if end is not None:
-            rest = [id_of(line) for line in lines[len(answers) :]]
-            message = {"lost": rest}
-            if end["culprit"]:
-                message |= {"culprit": rest[0], "from_outside": end["from_outside"]}
-            self.say(**message, reason=f'the worker on node {self.nodes[slot.node]} {end["reason"]}')
+            self.on_worker_ended(slot, [id_of(line) for line in lines[answered:]], end)
+
+    def on_worker_ended(self, slot, rest, end):
+        reason = f'the worker on node {self.nodes[slot.node]}{":" if "failed_start" in end else ""} {end["reason"]}'
+        if "failed_start" not in end:
+            self.say(lost=rest, culprit=rest[0], from_outside=end["from_outside"], reason=reason)
+            return
+        self.say(lost=rest, reason=reason)
+        if slot.is_ready:  # else another chunk of this worker has said so
+            self.note_failed_start(slot, reason)
 
     # Events
 
-    def read_plans(self, stream):
-        for line in stream:
-            self.events.put(("line", line))
+    def read_plans(self, lines):
+        """As many at a time as have come."""
+        while some := lines.read():
+            self.events.put(("plans", some))
         self.events.put(("end",))
 
-    def run(self, stream):
-        threading.Thread(target=self.read_plans, args=(stream,), daemon=True).start()
+    def run(self, lines):
+        threading.Thread(target=self.read_plans, args=(lines,), daemon=True).start()
+        threading.Thread(target=self.watch_nodes, daemon=True).start()
         next_look = 0.0
         while True:
             if time.monotonic() >= next_look:
-                self.look_at_nodes()
                 self.look_after_silent()
-                next_look = time.monotonic() + LOOK_S
+                self.restart_workers()
+                self.give_sign_of_life()
+                next_look = time.monotonic() + LOOK_S / 2
             self.announce()
             self.hand_out()
             try:
@@ -376,10 +588,7 @@ class Bridge:
             while event is not None:
                 if event[0] == "end":
                     return
-                if event[0] == "line":
-                    self.plans.append(event[1])
-                else:
-                    getattr(self, "on_" + event[0])(*event[1:])
+                getattr(self, "on_" + event[0])(*event[1:])
                 event = None if self.events.empty() else self.events.get()
 
 
@@ -482,6 +691,7 @@ def main():
     parser.add_argument("--worker", required=True, help="path of gabra-sim, the same on every node")
     parser.add_argument("--jobs", type=int, help="most workers")
     parser.add_argument("--plan-limit", type=float, default=60.0, help="seconds")
+    parser.add_argument("--sign-of-life", type=float, default=5.0, help="seconds after which it says something")
     options = parser.parse_args()
     os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", "15")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -500,10 +710,11 @@ def main():
         import ray
 
         connect(ray, options.address, fail)
-        header = sys.stdin.buffer.readline()
+        lines = Lines(sys.stdin.fileno())
+        header = lines.read_one()
         if not header:
             return 0
-        Bridge(ray, options, header, out).run(sys.stdin.buffer)
+        Bridge(ray, options, header, out).run(lines)
     except Failure as failure:
         fail(str(failure))
     os._exit(0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Plans per second through worker processes and through Ray, beside one process. Run by hand, on idle cores:
-// pool_bench [RAY_ADDRESS]. Every figure is the best of several rounds. `pool_bench worker` is the worker.
+// pool_bench [RAY_ADDRESS [BRIDGE]]. All are asked in turns, several rounds, and every figure is the best of its
+// rounds: what else the machine does only takes from it. `pool_bench worker` is the worker.
 #include "gabra/cluster/presets.hpp"
 #include "gabra/core/rng.hpp"
 #include "gabra/network/zoo.hpp"
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -27,7 +29,7 @@ namespace {
 
 using namespace gabra;
 
-constexpr int kRounds = 3;
+constexpr int kRounds = 5;
 
 struct Case {
   std::string name;
@@ -49,19 +51,14 @@ Case make_case(const std::string& name, const std::string& cluster, std::int64_t
   return result;
 }
 
-/// Plans per second, in calls of `size` plans; the first call, in which workers start, is left out.
+/// Plans per second, in calls of `size` plans.
 double throughput(Evaluator& evaluator, const std::vector<Plan>& plans, std::size_t size) {
   const std::span<const Plan> all(plans);
-  (void)evaluator.evaluate(all.first(std::min<std::size_t>(64, plans.size())));
-  double best = 0.0;
-  for (int round = 0; round < kRounds; ++round) {
-    const auto begin = std::chrono::steady_clock::now();
-    for (std::size_t i = 0; i < plans.size(); i += size)
-      (void)evaluator.evaluate(all.subspan(i, std::min(size, plans.size() - i)));
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-    best = std::max(best, static_cast<double>(plans.size()) / passed.count());
-  }
-  return best;
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < plans.size(); i += size)
+    (void)evaluator.evaluate(all.subspan(i, std::min(size, plans.size() - i)));
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+  return static_cast<double>(plans.size()) / passed.count();
 }
 
 pool::PoolOptions workers(const std::string& program, std::int64_t count) {
@@ -71,9 +68,9 @@ pool::PoolOptions workers(const std::string& program, std::int64_t count) {
   return options;
 }
 
-pool::PoolOptions bridge(const std::string& program, const std::string& address) {
+pool::PoolOptions bridge(const std::string& program, const std::string& address, const std::string& path) {
   pool::PoolOptions options;
-  options.command.words = {"python3", GABRA_BRIDGE, "--address", address, "--worker", program, "--jobs", "2"};
+  options.command.words = {"python3", path, "--address", address, "--worker", program, "--jobs", "2"};
   options.is_bridge = true;
   options.start_limit = Seconds(180.0);
   return options;
@@ -86,18 +83,24 @@ int serve(const std::string& build) {
   return is_good ? 0 : 2;
 }
 
-void measure(const Case& one, std::size_t size, const std::vector<pool::PoolOptions>& pools) {
-  sim::SimEvaluator here(one.problem);
-  const double in_process = throughput(here, one.plans, size);
-  std::vector<double> rates;
-  for (const pool::PoolOptions& options : pools) {
-    pool::PoolEvaluator evaluator(one.problem, options);
-    rates.push_back(throughput(evaluator, one.plans, size));
+void measure(const Case& one, const std::vector<pool::PoolOptions>& pools) {
+  std::vector<std::unique_ptr<Evaluator>> evaluators;
+  evaluators.push_back(std::make_unique<sim::SimEvaluator>(one.problem));
+  for (const pool::PoolOptions& options : pools)
+    evaluators.push_back(std::make_unique<pool::PoolEvaluator>(one.problem, options));
+  // Workers start.
+  for (const auto& evaluator : evaluators) (void)evaluator->evaluate(std::span(one.plans).first(64));
+  for (const std::size_t size : {std::size_t{48}, one.plans.size()}) {
+    std::vector<double> rates(evaluators.size());
+    for (int round = 0; round < kRounds; ++round)
+      for (std::size_t i = 0; i < rates.size(); ++i)
+        rates[i] = std::max(rates[i], throughput(*evaluators[i], one.plans, size));
+    fmt::print("{:24} {:6} {:10.0f} {:8.0f} {:8.0f} {:7.2f}", one.name, size, rates[0], rates[1], rates[2],
+               rates[2] / rates[1]);
+    if (rates.size() > 3) fmt::print(" {:10.0f} {:7.2f}", rates[3], rates[3] / rates[2]);
+    fmt::print("\n");
+    std::fflush(stdout);
   }
-  fmt::print("{:24} {:6} {:10.0f} {:8.0f} {:8.0f} {:7.2f}", one.name, size, in_process, rates[0], rates[1],
-             rates[1] / rates[0]);
-  if (rates.size() > 2) fmt::print(" {:10.0f} {:7.2f}", rates[2], rates[2] / rates[1]);
-  fmt::print("\n");
 }
 
 }  // namespace
@@ -107,13 +110,12 @@ int main(int count, char** arguments) {
   if (count > 1 && std::string(arguments[1]) == "worker") return serve(build);
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   std::vector<pool::PoolOptions> pools{workers(program, 1), workers(program, 2)};
-  if (count > 1) pools.push_back(bridge(program, arguments[1]));
+  if (count > 1) pools.push_back(bridge(program, arguments[1], count > 2 ? arguments[2] : GABRA_BRIDGE));
   for (pool::PoolOptions& options : pools) options.build = build;
   fmt::print("plans/s of 3d-resattnet-34   a call in process    1 job   2 jobs   ratio  2 over Ray   ratio\n");
   const std::vector<Case> cases{make_case("dgx1-v100, batch 32", "dgx1-v100", 32, 960),
                                 make_case("dgx1-v100, batch 64", "dgx1-v100", 64, 1920),
                                 make_case("dgx-a100 x 4, batch 256", "dgx-a100:nodes=4", 256, 384)};
-  for (const Case& one : cases)
-    for (const std::size_t size : {std::size_t{48}, one.plans.size()}) measure(one, size, pools);
+  for (const Case& one : cases) measure(one, pools);
   return 0;
 }

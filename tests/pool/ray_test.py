@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """A search on a Ray cluster of two nodes on the loopback address: one node is killed and another joins while it runs, and a worker is
-killed. The plan is the same, byte for byte. Then what is said when Ray cannot be used.
+killed. The plan is the same, byte for byte. Then plans that end their workers and workers that cannot be started again; and what is
+said when Ray cannot be used.
 
-ray_test.py GABRA BRIDGE; ends with 77 (skipped) where Ray is not installed.
+ray_test.py GABRA BRIDGE BRIDGE_PROGRAM WORKER_PROGRAM; ends with 77 (skipped) where Ray is not installed.
 """
 
 import importlib.util
@@ -24,7 +25,7 @@ if importlib.util.find_spec("ray") is None:
 TOKEN = "0123456789abcdef0123456789abcdef"
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN, RAY_USAGE_STATS_ENABLED="0",
                   PATH=os.path.dirname(sys.executable) + ":" + os.environ["PATH"])
-GABRA, BRIDGE = sys.argv[1:3]
+GABRA, BRIDGE, BRIDGE_PROGRAM, WORKER_PROGRAM = sys.argv[1:5]
 SEARCH = ["optimize", "--network", "3d-resattnet-34", "--cluster", "dgx-a100:nodes=4", "--global-batch", "256", "--seed", "3",
           "--max-evaluations", "600"]
 LIMIT_S = 150
@@ -78,6 +79,75 @@ def check_search(cluster, second, folder):
     wait_until("the end of the workers", lambda: not workers())
 
 
+def check_bad_plans(cluster):
+    """Plans that crash, hang or leave their worker, or end the actor: set aside, and all others are answered."""
+    search = subprocess.run([BRIDGE_PROGRAM, sys.executable, BRIDGE, cluster.address, WORKER_PROGRAM], capture_output=True,
+                            text=True, timeout=LIMIT_S)
+    print(search.stdout, end="")
+    assert search.returncode == 0, search.returncode
+    aside = [line for line in search.stdout.splitlines() if line.startswith("set aside")]
+    for reason in ("ended by signal 11", "gave no answer within 2 s", "ended with status 5", "is lost (ActorDiedError)"):
+        assert any(reason in line for line in aside), reason
+
+
+class BridgeRun:
+    """A bridge whose workers are a script; the test plays the search."""
+
+    def __init__(self, cluster, path, script, *more):
+        path.write_text("#!/bin/sh\nread header\n" + script)
+        path.chmod(0o755)
+        self.process = subprocess.Popen([sys.executable, BRIDGE, "--address", cluster.address, "--worker", path, *more], text=True,
+                                        bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.say({"schema": "gabra/work/1", "build": "b", "training": {}, "network": {}, "cluster": {}})
+
+    def say(self, message):
+        self.process.stdin.write(json.dumps(message, separators=(",", ":")) + "\n")
+
+    def hear(self):
+        line = self.process.stdout.readline()
+        print(line, end="")
+        return json.loads(line)
+
+    def hear_until(self, *kinds):
+        """Everything up to a message of these kinds, that one last."""
+        heard = [self.hear()]
+        while not any(kind in heard[-1] for kind in kinds):
+            heard.append(self.hear())
+        return heard
+
+
+READY = """echo '{"schema":"gabra/work/1","ready":"b","slots":1}'\n"""
+
+
+def check_vanishing_worker(cluster, folder):
+    """The program of the workers is gone after the first plan: no endless giving out of the same plans."""
+    bridge = BridgeRun(cluster, folder / "vanishing", READY + 'read plan\nrm -f "$0"\nexit 1\n')
+    bridge.hear_until("ready")
+    for number in range(20):
+        bridge.say({"id": number, "micro_batches": 1})
+    lost = 0
+    while "failed" not in (last := bridge.hear_until("lost", "failed")[-1]):
+        lost += 1
+        for number in last["lost"]:
+            bridge.say({"id": number, "micro_batches": 1})
+    assert "no worker is left" in last["failed"] and "cannot be started" in last["failed"], last
+    assert bridge.process.wait(LIMIT_S) == 3
+    assert lost < 40, lost
+
+
+def check_sign_of_life(cluster, folder):
+    """While a plan takes long the bridge says that it lives; what its worker's limit is, only the bridge knows."""
+    bridge = BridgeRun(cluster, folder / "hanging", READY + "read plan\nexec sleep 1000\n", "--plan-limit", "3", "--jobs", "1",
+                       "--sign-of-life", "0.5")
+    bridge.hear_until("ready")
+    bridge.say({"id": 7, "micro_batches": 1})
+    *before, lost = bridge.hear_until("lost")
+    assert {"slots": 1} in before, before
+    assert (lost["lost"], lost["culprit"], lost["from_outside"]) == ([7], 7, False), lost
+    bridge.process.stdin.close()
+    assert bridge.process.wait(LIMIT_S) == 0
+
+
 def check_refusals(cluster, folder):
     def refuse(address, text, **environment):
         result = subprocess.run([GABRA, *SEARCH, "--ray", address], capture_output=True, text=True, timeout=LIMIT_S,
@@ -96,17 +166,9 @@ def check_refusals(cluster, folder):
     refuse(cluster.address, "Ray is not installed for", PATH=str(alone), PYTHONNOUSERSITE="1",
            GABRA_BRIDGE_PYTHON=os.path.normpath(os.path.join(os.path.dirname(BRIDGE), "../../venv/bin/python")))
     # A worker of another version, as the bridge sees it: the header is of another build.
-    header = {"schema": "gabra/work/1", "build": "0.0.1", "training": {}, "network": {}, "cluster": {}}
-    other = folder / "worker"
-    other.write_text('#!/bin/sh\nread header\necho \'{"failed":"this worker is gabra 0.0.2, the search is gabra 0.0.1"}\'\n')
-    other.chmod(0o755)
-    bridge = subprocess.Popen([sys.executable, BRIDGE, "--address", cluster.address, "--worker", other], text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    bridge.stdin.write(json.dumps(header) + "\n")
-    bridge.stdin.flush()
-    line = bridge.stdout.readline()
-    print(line, end="")
-    assert bridge.wait(LIMIT_S) == 3 and "this worker is gabra 0.0.2" in json.loads(line)["failed"], line
+    bridge = BridgeRun(cluster, folder / "other", """echo '{"failed":"this worker is gabra 0.0.2, the search is gabra b"}'\n""")
+    line = bridge.hear()
+    assert bridge.process.wait(LIMIT_S) == 3 and "this worker is gabra 0.0.2" in line["failed"], line
 
 
 def main():
@@ -119,6 +181,9 @@ def main():
         print(f"two nodes at {cluster.address} after {time.monotonic() - begin:.1f} s")
         with tempfile.TemporaryDirectory() as folder:
             check_search(cluster, second, pathlib.Path(folder))
+            check_bad_plans(cluster)
+            check_vanishing_worker(cluster, pathlib.Path(folder))
+            check_sign_of_life(cluster, pathlib.Path(folder))
             check_refusals(cluster, pathlib.Path(folder))
     finally:
         cluster.shutdown()

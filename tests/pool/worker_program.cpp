@@ -38,6 +38,7 @@ class BadEvaluator : public Evaluator {
     if (bucket == test::kCrashingBucket) std::raise(SIGSEGV);
     if (bucket == test::kKilledBucket) std::raise(SIGKILL);
     if (bucket == test::kLeavingBucket) std::_Exit(5);
+    if (bucket == test::kOrphaningBucket) ::kill(::getppid(), SIGKILL);
     if (bucket == test::kHangingBucket) ::pause();
     if (bucket == test::kBabblingBucket) std::cout << "what?\n" << std::flush;
     if (rng_.chance(kill_chance_)) std::raise(SIGKILL);

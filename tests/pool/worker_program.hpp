@@ -11,5 +11,6 @@ inline constexpr Bytes kKilledBucket{1'000'002};
 inline constexpr Bytes kLeavingBucket{1'000'003};
 inline constexpr Bytes kHangingBucket{1'000'004};
 inline constexpr Bytes kBabblingBucket{1'000'005};
+inline constexpr Bytes kOrphaningBucket{1'000'006};  // ends the process that started it
 
 }  // namespace gabra::test
