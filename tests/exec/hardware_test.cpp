@@ -3,6 +3,8 @@
 #include "support/training_case.hpp"
 #include "support/training_run.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <functional>
@@ -81,6 +83,42 @@ TEST_F(HardwareInTheLoop, BothMeasuresWhatItPromotes) {
   EXPECT_EQ(report.at("step_time_s").get<double>(), best);
   EXPECT_NE(report.at("correction").get<std::string>().find("7 plans"), std::string::npos);
   EXPECT_GT(report.at("evaluations").get<std::int64_t>(), 50);
+}
+
+TEST_F(HardwareInTheLoop, FinalistsAreMeasuredAgain) {
+  const json report = run_json(line("both", "--measure 8 --measure-steps 2"));
+  EXPECT_EQ(report.at("measured"), 8);
+  EXPECT_EQ(report.at("measured_again"), 2);
+  const json& last = report.at("measurements").back();
+  EXPECT_EQ(last.at("promoted_as"), "finalist");
+  std::vector<double> again;
+  for (const json& one : report.at("measurements"))
+    if (one.at("promoted_as") == "finalist") again.push_back(one.at("measured_step_s"));
+  ASSERT_EQ(again.size(), 2U);
+  // One finalist that was measured twice, or the better of two.
+  const double step = report.at("step_time_s");
+  EXPECT_TRUE(std::abs(step - (again[0] + again[1]) / 2.0) < 1e-9 || step == std::min(again[0], again[1])) << step;
+  EXPECT_EQ(report.at("baselines").at("one-device").at("is_measured"), true);
+}
+
+TEST_F(HardwareInTheLoop, AJobThatCannotBeReplacedEndsTheSearchWithTheBestPlan) {
+  write_text(folder_.file("hosts"), "localhost slots=2\n");
+  TrainingRun run(
+      split_words(line("exec", "--max-evaluations 40 --json -o plan.json --hostfile hosts --measure-steps 30")),
+      folder_.path());
+  ASSERT_TRUE(run.wait_until([&] { return kept() >= 2 && run.ranks().size() == 2; })) << run.err();
+  write_text(folder_.file("hosts"), "no-such-host.invalid slots=2\n");
+  ::kill(run.ranks()[1], SIGKILL);
+  const auto end = run.wait(120.0);
+  ASSERT_TRUE(end.has_value()) << "still running: " << run.err();
+  EXPECT_EQ(end->status, 0) << end->err;
+  EXPECT_NE(end->err.find("the search ended before its time: the job that measures could not be started"),
+            std::string::npos)
+      << end->err;
+  const json report = json::parse(end->out);
+  EXPECT_TRUE(report.contains("breakdown"));
+  EXPECT_GT(report.at("step_time_s").get<double>(), 0.0);
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("plan.json")));
 }
 
 TEST_F(HardwareInTheLoop, AKilledRankCostsOnePlanAndAnotherJobGoesOn) {

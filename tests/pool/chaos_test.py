@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The plan of a search is the same, byte for byte, with any number of workers, while they are killed and frozen at random.
+"""The plan of a search is the same, byte for byte, with any number of workers, while they are killed and frozen at random. A search whose
+workers cannot be started again ends with the best plan so far.
 
 chaos_test.py GABRA SEED
 """
@@ -8,14 +9,15 @@ chaos_test.py GABRA SEED
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-SEARCH = ["optimize", "--network", "3d-resattnet-34", "--cluster", "dgx-a100:nodes=2", "--global-batch", "128", "--seed", "3",
-          "--max-evaluations", "400"]
+PROBLEM = ["optimize", "--network", "3d-resattnet-34", "--cluster", "dgx-a100:nodes=2", "--global-batch", "128", "--seed", "3"]
+SEARCH = [*PROBLEM, "--max-evaluations", "400"]
 LIMIT_S = 120
 
 
@@ -46,6 +48,33 @@ def run(gabra, plan, jobs, rng):
     return said, hits
 
 
+def processor_time(process):
+    try:
+        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except FileNotFoundError:
+        return 0.0
+
+
+def check_vanished_program(gabra, folder):
+    """The program is gone, and a worker is killed when it has simulated plans for a while."""
+    own = pathlib.Path(shutil.copy(gabra, folder))
+    plan = folder / "best.json"
+    search = subprocess.Popen([own, *PROBLEM, "--max-evaluations", "100000", "--jobs", "1", "--quiet", "-o", plan],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    begin = time.monotonic()
+    while not any(processor_time(worker) > 2.0 for worker in workers_of(search.pid)):
+        assert search.poll() is None and time.monotonic() - begin < LIMIT_S, "no worker was busy"
+        time.sleep(0.05)
+    own.unlink()
+    os.kill(workers_of(search.pid)[0], signal.SIGKILL)
+    result, said = search.communicate(timeout=LIMIT_S)
+    print(said, end="")
+    assert search.returncode == 0, search.returncode
+    assert result.startswith("step ") and plan.exists(), result
+    assert "ended before its time: worker 0 cannot be used" in said, said
+
+
 def main():
     gabra, seed = sys.argv[1], int(sys.argv[2])
     rng = random.Random(seed)
@@ -60,6 +89,7 @@ def main():
             assert hits > 0, "the search was over before a worker was hit"
             assert plan.read_bytes() == expected.read_bytes(), f"another plan with --jobs {jobs}\n{said}"
             assert "set aside" not in said, said
+        check_vanished_program(gabra, pathlib.Path(folder))
 
 
 main()
