@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -50,16 +51,20 @@ Network sandwich(const LayerCase& middle) {
   return Network::build(middle.name, std::move(layers), "test");
 }
 
-/// Gradients by parameter name, of all stages.
+/// Gradients by parameter name, of the only bucket: they lie in it as the parameters do in theirs.
 std::map<std::string, at::Tensor> gradients_of(StageModule& module) {
   std::map<std::string, at::Tensor> result;
-  std::int64_t at = 0;
   const at::Tensor flat = module.gradient(0);
-  for (const NamedTensor& parameter : module.parameters()) {
+  const std::vector<NamedTensor> parameters = module.parameters();
+  std::int64_t begin = parameters.front().tensor.storage_offset();
+  for (const NamedTensor& parameter : parameters) begin = std::min(begin, parameter.tensor.storage_offset());
+  std::int64_t elements = 0;
+  for (const NamedTensor& parameter : parameters) {
+    const std::int64_t at = parameter.tensor.storage_offset() - begin;
     result[parameter.name] = flat.narrow(0, at, parameter.tensor.numel()).view(parameter.tensor.sizes());
-    at += parameter.tensor.numel();
+    elements += parameter.tensor.numel();
   }
-  EXPECT_EQ(at, flat.numel());
+  EXPECT_EQ(elements, flat.numel());
   return result;
 }
 
