@@ -136,19 +136,31 @@ TEST_F(TrainData, WhoIsLeftOutIsSaidAtTheStart) {
   add_person("sub-901", "n/a");
   const std::string data = " --data data --sessions M12 --skip-bad ";
   const Outcome trained = run("train --plan plan.json --task ad-nc --epochs 1 --checkpoint-dir ckpt" + data);
-  EXPECT_NE(trained.err.find("left out: 2 people of other groups: MCI 1, n/a 1\n"), std::string::npos) << trained.err;
-  EXPECT_NE(trained.err.find("left out: 1 person without the session \"M12\": sub-100\n"), std::string::npos)
-      << trained.err;
-  EXPECT_NE(trained.err.find("left out: sub-101: "), std::string::npos) << trained.err;
+  for (const std::string* text : {&trained.err, &trained.out}) {
+    EXPECT_NE(text->find("left out: 2 people of other groups: MCI 1, n/a 1\n"), std::string::npos) << *text;
+    EXPECT_NE(text->find("left out: 1 person without the session \"M12\": sub-100\n"), std::string::npos) << *text;
+    EXPECT_NE(text->find("left out: sub-101: "), std::string::npos) << *text;
+  }
+  const auto lines = read_log("ckpt/log.jsonl", "data");
+  ASSERT_EQ(lines.size(), 1U);
+  const json& line = lines.front();
+  EXPECT_EQ(line.at("other_groups"), (json{{"MCI", 1}, {"n/a", 1}}));
+  EXPECT_EQ(line.at("without_session"), json::array({"sub-100"}));
+  EXPECT_EQ(line.at("left_out").size(), 1U);
+  // 14 people in two classes of 7: one for the test and one for validation of each class.
+  EXPECT_EQ(line.at("test"), (json{{"people", 2}, {"scans", 2}}));
+  EXPECT_EQ(line.at("train"), (json{{"people", 10}, {"scans", 10}}));
   const json again = run_json("train --plan plan.json --task ad-nc --epochs 1" + data);
-  EXPECT_EQ(again.at("left_out").size(), 1U);
+  EXPECT_EQ(again.at("data").at("other_groups"), line.at("other_groups"));
+  EXPECT_EQ(again.at("data").at("without_session"), line.at("without_session"));
+  EXPECT_EQ(again.at("left_out"), line.at("left_out"));
 
   const Outcome predicted = run("predict --checkpoint ckpt --task ad-nc --json" + data);
   EXPECT_NE(predicted.err.find("left out: 2 people of other groups"), std::string::npos) << predicted.err;
   const json document = json::parse(predicted.out);
-  EXPECT_EQ(document.at("without_session"), json::array({"sub-100"}));
-  EXPECT_EQ(document.at("other_groups"), (json{{"MCI", 1}, {"n/a", 1}}));
-  EXPECT_EQ(document.at("left_out"), again.at("left_out"));
+  EXPECT_EQ(document.at("without_session"), line.at("without_session"));
+  EXPECT_EQ(document.at("other_groups"), line.at("other_groups"));
+  EXPECT_EQ(document.at("left_out"), line.at("left_out"));
 }
 
 TEST_F(TrainData, EveryFoldIsTheTestPartOnce) {
@@ -171,9 +183,10 @@ TEST_F(TrainData, EveryFoldIsTheTestPartOnce) {
   }
   EXPECT_EQ(tested.size(), 12U);
   EXPECT_EQ(std::set<std::string>(tested.begin(), tested.end()).size(), 12U);
-  // One of them alone gives the same.
+  // One of them alone gives the same, and says which it is.
   const json one = run_json(line + "one --fold 1");
   EXPECT_EQ(one.at("losses"), all.at("results")[1].at("losses"));
+  EXPECT_EQ(one.at("data").at("fold"), 1);
   // What is done is not done again.
   const Outcome resumed = run(line + "all --resume");
   EXPECT_NE(resumed.out.find("--fold 2: 4 test samples"), std::string::npos) << resumed.out;
@@ -186,16 +199,16 @@ TEST_F(TrainData, EveryFoldIsTheTestPartOnce) {
 TEST_F(TrainData, SessionsClassesAndAugmentation) {
   make_data(6, {"/ses-M00", "/ses-M12"});
   make_plan("plan", "0-12@0,1");
-  const std::string line = "train --plan plan.json --data data --epochs 1 ";
-  // 8 of the 12 people are trained on, in batches of 8 scans.
+  const std::string line = "train --plan plan.json --data data --steps 2 ";
   const json first = run_json(line + "--task ad-nc");
-  EXPECT_EQ(first.at("steps"), 1);
-  EXPECT_EQ(run_json(line + "--task ad-nc --sessions all").at("steps"), 2);
-  EXPECT_EQ(run_json(line + "--task ad-nc --sessions M12").at("steps"), 1);
+  const json all = run_json(line + "--task ad-nc --sessions all");
+  EXPECT_EQ(first.at("data").at("train"), (json{{"people", 8}, {"scans", 8}}));
+  EXPECT_EQ(all.at("data").at("train"), (json{{"people", 8}, {"scans", 16}}));
+  EXPECT_EQ(run_json(line + "--task ad-nc --sessions M12").at("data").at("train"), first.at("data").at("train"));
   EXPECT_NE(run(line + "--task ad-nc --sessions M24", 2).err.find("--sessions: saw \"M24\""), std::string::npos);
   // The same groups by name: the last is the positive class.
   EXPECT_EQ(run_json(line + "--classes NC,AD").at("losses"), first.at("losses"));
-  EXPECT_EQ(run_json(line + "--classes AD,NC").at("test").at("classes"), (json{"AD", "NC"}));
+  EXPECT_EQ(run_json(line + "--classes AD,NC").at("data").at("classes"), (json{"AD", "NC"}));
   EXPECT_NE(run(line + "--classes AD", 2).err.find("--classes: saw 1 class"), std::string::npos);
   const json augmented = run_json(line + "--task ad-nc --augment");
   EXPECT_NE(augmented.at("losses"), first.at("losses"));
