@@ -68,8 +68,8 @@ std::vector<std::string> moves(const DataDescription& theirs, const DataDescript
       for (const std::string& name : *names)
         set(parts.try_emplace(name, kNobody, kNobody).first->second, data.part_of(name));
   };
-  collect(theirs, [](auto& both, std::string part) { both.first = std::move(part); });
-  collect(ours, [](auto& both, std::string part) { both.second = std::move(part); });
+  collect(theirs, [](auto& both, const std::string& part) { both.first = part; });
+  collect(ours, [](auto& both, const std::string& part) { both.second = part; });
   std::vector<std::string> result;
   for (const auto& [name, both] : parts)
     if (both.first != both.second) result.push_back(fmt::format("{} in {}, here {}", name, both.first, both.second));
