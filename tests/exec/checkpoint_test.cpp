@@ -550,7 +550,7 @@ class InfiniteGradient : public testing::Test {
         "-o plan.json --quiet " +
             more,
         0);
-    const std::string err =
+    std::string err =
         run("train --plan plan.json --batch-file batch.pt --weights weights.pt --steps 1 --checkpoint-dir ckpt", 3);
     std::error_code error;
     EXPECT_FALSE(std::filesystem::exists(folder_.file("ckpt/step-000001.pt"), error));

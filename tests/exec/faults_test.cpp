@@ -135,7 +135,7 @@ TEST_F(Faults, ARankKilledAtAnyMomentStopsAllAndResumesBitForBit) {
   const std::string any = kOfAStep + kOfACheckpoint;
   std::vector<Strike> strikes{{"while MPI starts", random_() % 2, [] { return true; }, any + kOfTheStart, false},
                               {"before the first step", random_() % 2, [] { return true; }, any}};
-  for (const std::size_t from : {1, 6, 11, 16})
+  for (const std::size_t from : {std::size_t{1}, std::size_t{6}, std::size_t{11}, std::size_t{16}})
     strikes.push_back({"in or after a step", random_() % 2, after_steps("ckpt", from + random_() % 5), any});
   strikes.push_back({"while it writes a checkpoint", 0, writing("ckpt", "step-"), kOfACheckpoint.substr(1)});
   strikes.push_back({"while rank 0 writes a checkpoint", 1, writing("ckpt", "step-"), any});
