@@ -25,7 +25,7 @@ struct LayerCase {
   bool is_tokens = false;
 };
 
-void PrintTo(const LayerCase& layer, std::ostream* out) { *out << layer.name; }
+std::ostream& operator<<(std::ostream& out, const LayerCase& layer) { return out << layer.name; }
 
 LayerAttributes pointwise(std::size_t dimensions, std::int64_t channels) {
   Convolution layer;

@@ -20,7 +20,7 @@ struct Case {
   std::uint64_t seed = 0;  ///< of the samples
 };
 
-void PrintTo(const Case& parity, std::ostream* out) { *out << parity.network; }
+std::ostream& operator<<(std::ostream& out, const Case& parity) { return out << parity.network; }
 
 const Case kCases[] = {
     {"3d-resattnet-18:width=8,input=1x33x33x33", {2, 9}},

@@ -132,8 +132,8 @@ TEST(Stage, ParametersBeginAtMultiplesOfTheirAlignment) {
       StageChain chain(network, {}, {.dtype = dtype});
       for (const NamedTensor& parameter : chain.modules()[0]->parameters()) {
         const std::int64_t count = parameter.tensor.numel();
-        const auto bytes =
-            static_cast<std::uintptr_t>(std::min<std::int64_t>(count & -count, 64)) * parameter.tensor.element_size();
+        const auto bytes = static_cast<std::uintptr_t>(std::min<std::int64_t>(count & -count, 64) *
+                                                       static_cast<std::int64_t>(parameter.tensor.element_size()));
         const auto address = reinterpret_cast<std::uintptr_t>(parameter.tensor.const_data_ptr());
         EXPECT_EQ(address % std::min<std::uintptr_t>(bytes, 64), 0U) << name << " " << parameter.name;
       }

@@ -59,8 +59,7 @@ StageGraph::StageGraph(const Network& network, const StageOutline& outline, Flat
   for (std::size_t n = 0; n < nodes_.size(); ++n)
     for (const LayerId input : nodes_[n].inputs) last_reader_[input.index()] = static_cast<std::ptrdiff_t>(n);
   for (std::size_t i = 0; i < layers.size(); ++i)
-    if (std::holds_alternative<Input>(layers[i].attributes) && last_reader_[i] >= 0)
-      network_inputs_.push_back(LayerId(i));
+    if (std::holds_alternative<Input>(layers[i].attributes) && last_reader_[i] >= 0) network_inputs_.emplace_back(i);
 }
 
 void StageGraph::find_readers(const StageOutline& outline, std::size_t end) {

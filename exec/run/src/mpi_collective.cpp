@@ -99,7 +99,7 @@ SlicedAllReduce::SlicedAllReduce(const MpiGroup& group, const at::Tensor& tensor
       tensor_(tensor),
       parts_(at::empty({static_cast<std::int64_t>((group.ranks.size() - 1) * kChunksAhead * kChunkBytes)},
                        tensor.options().dtype(at::kByte))),
-      element_(tensor.element_size()),
+      element_(static_cast<std::size_t>(tensor.element_size())),
       data_(static_cast<std::byte*>(tensor.data_ptr())),
       requests_(tensor),
       part_requests_(parts_),
