@@ -3,6 +3,7 @@
 
 #include "gabra/core/error.hpp"
 #include "gabra/exec/interpreter.hpp"
+#include "gabra/exec/prefetched_source.hpp"
 #include "gabra/exec/rank_device.hpp"
 #include "gabra/exec/synthetic_source.hpp"
 
@@ -55,6 +56,9 @@ class RankRun {
     device_ = make_device(parts.hardware, program, parts.world, parts.communicator,
                           std::max(options.step_limit, kShortestHang));
     samples_ = make_synthetic_source(*problem.network, {program.samples, program.micro_batches}, options.seed);
+    if (!device_->torch_device().is_cpu())
+      samples_ = make_prefetched_source(
+          std::move(samples_), loads_of(program, program.devices[static_cast<std::size_t>(parts.world.rank())]));
     {
       const auto note = waiting(parts.monitor, "the communicators of all ranks");
       parts.communicator.prepare(program);

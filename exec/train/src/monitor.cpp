@@ -15,7 +15,6 @@
 namespace gabra::exec {
 namespace {
 
-constexpr int kStopped = 3;
 constexpr std::int64_t kTickNanoseconds = 50'000'000;
 constexpr std::chrono::milliseconds kPatience{500};  // half of what mpirun leaves between SIGTERM and SIGKILL
 
@@ -100,7 +99,7 @@ void Monitor::run() {
     if (since > 0.0 && monotonic_seconds() - since > time_limit_s_) {
       print_line(fmt::format("{}: waited {:.1f} s for {}: no answer", name(), monotonic_seconds() - since,
                              text_of(own_note_)));
-      MpiWorld::abort(kStopped);
+      MpiWorld::abort(kStoppedStatus);
     }
   }
 }
@@ -114,7 +113,7 @@ void Monitor::stop(int signal) const {
   }
   print_line(fmt::format("{}: stopped by {} in step {}, {}", name(), signal == SIGTERM ? "SIGTERM" : "SIGINT",
                          step_.load(), what.empty() ? "while computing" : "while waiting for " + what));
-  ::_exit(kStopped);
+  ::_exit(kStoppedStatus);
 }
 
 }  // namespace gabra::exec

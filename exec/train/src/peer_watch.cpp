@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/exec/peer_watch.hpp"
 
+#include "gabra/exec/monitor.hpp"
+
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -19,7 +21,6 @@
 namespace gabra::exec {
 namespace {
 
-constexpr int kStopped = 3;
 constexpr int kPatienceMilliseconds = 3000;  // mpirun has ended all ranks long before
 
 std::string host_name() {
@@ -115,7 +116,7 @@ void PeerWatch::stop(const Peer& peer) const {
       fmt::format("gabra-exec: {}: rank {} on {} (process {}) has ended, and nothing stopped the others\n", name_,
                   peer.rank, host_, peer.process);
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-  MpiWorld::abort(kStopped);
+  MpiWorld::abort(kStoppedStatus);
 }
 
 }  // namespace gabra::exec

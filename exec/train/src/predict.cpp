@@ -107,7 +107,7 @@ std::optional<data::Measures> measures_of(const Predictions& predictions, const 
   return data::measure(labels, probabilities, predictions.classes().size());
 }
 
-constexpr const char* kParts[] = {"train", "validation", "test", "new"};
+constexpr const char* kAllParts[] = {"train", "validation", "test", "new"};
 
 std::string table(const Predictions& predictions) {
   std::string text = "participant_id\tsession\tvolume\tpart\tgroup\tpredicted";
@@ -127,7 +127,7 @@ std::string table(const Predictions& predictions) {
 std::string people_text(const Predictions& predictions) {
   std::string text = table(predictions);
   if (const auto all = measures_of(predictions, "")) text += "\nall: " + to_text(*all) + "\n";
-  for (const char* part : kParts)
+  for (const char* part : kAllParts)
     if (const auto measures = measures_of(predictions, part)) text += fmt::format("{}: {}\n", part, to_text(*measures));
   return text;
 }
@@ -155,7 +155,7 @@ std::string json_text(const Predictions& predictions) {
                        {"step", predictions.checkpoint.info.step},
                        {"classes", predictions.classes()},
                        {"measures", measures("")}};
-  for (const char* part : kParts) document["measures_by_part"][part] = measures(part);
+  for (const char* part : kAllParts) document["measures_by_part"][part] = measures(part);
   document["predictions"] = json::Value::array();
   for (const Prediction& row : predictions.rows)
     document["predictions"].push_back(row_value(row, predictions.classes()));

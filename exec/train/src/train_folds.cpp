@@ -17,7 +17,7 @@ namespace gabra::exec {
 namespace {
 
 constexpr const char* kMeasures[] = {"accuracy", "sensitivity", "specificity", "auc", "balanced_accuracy"};
-constexpr const char* kParts[] = {"validation", "test"};
+constexpr const char* kMeasuredParts[] = {"validation", "test"};
 
 /// Over those folds in which the measure is defined.
 struct Mean {
@@ -69,7 +69,7 @@ std::string people_text(const std::vector<json::Value>& results) {
 
 std::string json_text(const std::vector<json::Value>& results) {
   json::Value document{{"schema", "gabra/folds/1"}, {"command", "train"}, {"folds", results.size()}};
-  for (const char* part : kParts) {
+  for (const char* part : kMeasuredParts) {
     json::Value& means = document[part];
     for (const char* name : kMeasures) {
       const auto mean = mean_of(results, part, name);

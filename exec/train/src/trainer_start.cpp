@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/core/error.hpp"
 #include "gabra/core/file.hpp"
+#include "gabra/exec/prefetched_source.hpp"
 #include "model_state.hpp"
 #include "resume_check.hpp"
 #include "trainer.hpp"
@@ -91,10 +92,7 @@ void Trainer::check_samples(const std::optional<Checkpoint>& checkpoint) const {
 }
 
 std::vector<std::int64_t> Trainer::own_loads() const {
-  std::vector<std::int64_t> loads;
-  const DeviceId own = program_.devices[static_cast<std::size_t>(world_.rank())];
-  for (const Instruction& one : program_.instructions)
-    if (one.opcode == Opcode::Load && one.device == own) loads.push_back(one.micro_batch);
+  std::vector<std::int64_t> loads = loads_of(program_, program_.devices[static_cast<std::size_t>(world_.rank())]);
   std::sort(loads.begin(), loads.end());
   loads.erase(std::unique(loads.begin(), loads.end()), loads.end());
   return loads;
@@ -139,6 +137,9 @@ void Trainer::make_model() {
     const Monitor::Waiting waiting(monitor_, "the communicators of all ranks");
     rank_.communicator->prepare(program_);
   }
+  if (!rank_.device->torch_device().is_cpu())
+    samples_ = make_prefetched_source(std::move(samples_),
+                                      loads_of(program_, program_.devices[static_cast<std::size_t>(world_.rank())]));
   Interpreter::Parts parts{
       job_.plan.problem.network, job_.plan.problem.training, *rank_.device, *rank_.communicator, *samples_, {}, {}};
   parts.model.dtype = job_.plan.problem.training.precision == Precision::Bfloat16 ? at::kBFloat16 : at::kFloat;

@@ -12,6 +12,9 @@
 
 namespace gabra::exec {
 
+/// Exit status of a rank that stops because of a fault of hardware, of another rank, or a signal.
+inline constexpr int kStoppedStatus = 3;
+
 /// Keeps SIGTERM and SIGINT for the Monitor: call in main() before any other thread starts (they inherit it).
 void block_stop_signals();
 /// The default again, for a process without a Monitor.
