@@ -42,6 +42,12 @@ class Projection {
   at::Tensor matrix_, matrix_gradient_;
 };
 
+/// The gradient of softmax's input along dimension 2, in place of that of its output where ATen makes one more matrix.
+at::Tensor softmax_backward(at::Tensor gradient, const at::Tensor& output) {
+  if (!gradient.is_cuda()) return at::_softmax_backward_data(gradient, output, 2, output.scalar_type());
+  return at::_softmax_backward_data_out(gradient, gradient, output, 2, output.scalar_type());
+}
+
 /// With q, k, v the projections [n, ., positions] of x: a = softmax(q^T k) with rows that sum to 1, and
 /// y = gamma v a^T + x.
 class PositionAttentionKernel final : public LayerKernel {
@@ -74,7 +80,7 @@ class PositionAttentionKernel final : public LayerKernel {
     at::Tensor scores = at::bmm(scaled.transpose(1, 2), v);
     product.reset();
     scaled.reset();
-    scores = at::_softmax_backward_data(scores, matrix, 2, matrix.scalar_type());
+    scores = softmax_backward(std::move(scores), matrix);
     matrix.reset();
     query_.backward(at::bmm(k, scores.transpose(1, 2)), x, input_gradient, wants());
     key_.backward(at::bmm(q, scores), x, input_gradient, wants());
@@ -134,7 +140,7 @@ class CausalAttentionKernel final : public LayerKernel {
     const std::vector<std::int64_t> by_head{n, heads_, tokens, features / heads_};
     part(2).copy_(at::bmm(matrix.transpose(1, 2), heads).view(by_head));
     at::Tensor scores = at::bmm(heads, v.transpose(1, 2));
-    scores = at::_softmax_backward_data(scores, matrix, 2, matrix.scalar_type());
+    scores = softmax_backward(std::move(scores), matrix);
     matrix.reset();
     scores.mul_(scale(features));
     part(0).copy_(at::bmm(scores, k).view(by_head));

@@ -55,6 +55,7 @@ class MachineFitter {
     kind_.base_memory = samples.base_memory;
     kind_.is_calibrated = true;
     kind_.measured_on = samples.measured_on;
+    kind_.copies_layout = samples.measured_on && samples.measured_on->hardware == MeasuredOn::Hardware::Cpu;
     kind_.source = samples.source;
   }
 

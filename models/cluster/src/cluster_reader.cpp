@@ -92,6 +92,7 @@ class ClusterReader {
     kind.neighbour_slowdown = object.number_or("neighbour_slowdown", 1.0);
     kind.instruction_overhead = object.seconds_or("instruction_overhead", Seconds(0.0));
     kind.step_overhead = object.seconds_or("step_overhead", Seconds(0.0));
+    kind.copies_layout = object.boolean_or("copies_layout", false);
     if (object.has("update_bandwidth")) kind.update_bandwidth = object.bytes_per_second("update_bandwidth");
     if (const json::Value* efficiency = object.optional("efficiency"))
       read_efficiencies(*efficiency, place.key("efficiency"), kind);

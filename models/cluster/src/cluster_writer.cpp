@@ -21,6 +21,7 @@ void add_overheads(const DeviceKind& kind, json::Value& object) {
   if (kind.instruction_overhead > Seconds(0.0))
     object["instruction_overhead"] = to_exact_text(kind.instruction_overhead);
   if (kind.step_overhead > Seconds(0.0)) object["step_overhead"] = to_exact_text(kind.step_overhead);
+  if (kind.copies_layout) object["copies_layout"] = true;
   if (kind.update_bandwidth > BytesPerSecond(0.0)) object["update_bandwidth"] = to_exact_text(kind.update_bandwidth);
 }
 

@@ -22,6 +22,7 @@ void add_kind(const DeviceKind& kind, Hasher& hash) {
   hash.add(kind.neighbour_slowdown);
   hash.add(kind.instruction_overhead);
   hash.add(kind.step_overhead);
+  if (kind.copies_layout) hash.add(std::int64_t{1});
   hash.add(kind.update_bandwidth);
   for (const Efficiency& efficiency : kind.efficiency) {
     hash.add(efficiency.flops);

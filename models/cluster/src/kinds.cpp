@@ -107,6 +107,7 @@ DeviceKind cpu_kind() {
           .idle_power = Watts(10),
           .busy_power = Watts(40),
           .communication_slowdown = 1.0,
+          .copies_layout = true,
           .efficiency = kCpuEfficiencies,
           .is_calibrated = false,
           .source = "own choice: one process on a core of a small machine, everything"};

@@ -16,7 +16,9 @@
 //
 //  kind                   forward flops                 backward flops      forward moved    backward moved     saved
 //  convolution            2 Cin/g K O (+ O bias)        2 x (1 x) forward   I + O            2 I + 2 O (I + O)  input
-//                         workspace: input and output (or its gradient) in the library's layout, I + O;
+//                         workspace: input and output (or its gradient) in the library's layout, I + O (half as much
+//                         in float32 on a GPU: no copies, but what cuDNN's algorithms take; fits the peaks that its
+//                         allocator reported for five networks on an H100);
 //                         weights copied into the library's layout: one copy in the forward, and in the backward one
 //                         and the gradient before it is added (measured with the oneDNN of LibTorch 2.11)
 //  transposed_convolution 2 Cout K I (+ O bias)         2 x (1 x) forward   I + O            2 I + 2 O (I + O)  input
@@ -81,7 +83,7 @@ class CostRules {
     LayerCosts costs = product_layer(2.0 * real(fan_in) * real(out_), a.bias);
     costs.parameters = bounded({a.out_channels, fan_in}) + (a.bias ? a.out_channels : 0);
     copy_weights(costs, bounded({a.out_channels, fan_in}));
-    costs.workspace_elements = in_ + out_;
+    costs.layout_elements = in_ + out_;
     costs.rows = real(out_ / a.out_channels);
     costs.compute_class = ComputeClass::Convolution;
     return costs;

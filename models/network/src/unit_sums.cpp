@@ -13,6 +13,9 @@
 namespace gabra {
 namespace {
 
+/// Whether a library copies a convolution's operands into a layout of its own, or takes half as much.
+enum class Layout : std::uint8_t { Copied, Uncopied };
+
 class UnitWalk {
  public:
   UnitWalk(std::span<const Layer> layers, const Unit& unit, const std::vector<bool>& leaves)
@@ -37,7 +40,7 @@ class UnitWalk {
   [[nodiscard]] bool is_own(std::size_t group) const { return !comes_in(group) && !leaver_.contains(group); }
 
   /// Own groups that are not saved live from the layer that makes them to the last that reads them.
-  [[nodiscard]] std::int64_t forward_peak() const {
+  [[nodiscard]] std::int64_t forward_peak(Layout layout) const {
     std::int64_t live = 0, peak = 0;
     std::multimap<std::size_t, std::size_t> ends;  // last use -> group
     for (std::size_t i = first_; i < end_; ++i) {
@@ -45,7 +48,7 @@ class UnitWalk {
         live += elements(i);
         ends.emplace(last_use_.at(i), i);
       }
-      peak = std::max(peak, live + layers_[i].costs.workspace_elements);
+      peak = std::max(peak, live + workspace(i, layout));
       for (auto [at, last] = ends.equal_range(i); at != last; ++at) live -= elements(at->second);
     }
     return peak;
@@ -53,7 +56,7 @@ class UnitWalk {
 
   /// The gradient of a tensor lives from the backward of its last reader (or of a later unit, or of the loss) to that
   /// of its maker; the gradients of a group are one.
-  [[nodiscard]] std::int64_t backward_peak(const std::vector<bool>& needs_gradient) const {
+  [[nodiscard]] std::int64_t backward_peak(Layout layout, const std::vector<bool>& needs_gradient) const {
     std::int64_t live = 0, peak = 0;
     std::set<std::size_t> alive;
     const auto make = [&](std::size_t layer) {
@@ -62,7 +65,7 @@ class UnitWalk {
     for (std::size_t i = end_; i-- > first_;) {
       make(i);
       for (const LayerId input : layers_[i].inputs) make(input.index());
-      peak = std::max(peak, live + (needs_gradient[i] ? layers_[i].costs.workspace_elements : 0));
+      peak = std::max(peak, live + (needs_gradient[i] ? workspace(i, layout) : 0));
       if (group(i) == i && alive.erase(i) > 0) live -= elements(i);
       for (const auto& [saved, first_saver] : first_saver_)
         if (first_saver == i && is_own(saved)) live -= elements(saved);
@@ -76,6 +79,10 @@ class UnitWalk {
     first_saver_.try_emplace(group, layer);
   }
   [[nodiscard]] std::size_t group(std::size_t layer) const { return layer < first_ ? layer : group_[layer - first_]; }
+  [[nodiscard]] std::int64_t workspace(std::size_t layer, Layout layout) const {
+    const LayerCosts& costs = layers_[layer].costs;
+    return costs.workspace_elements + costs.layout_elements / (layout == Layout::Copied ? 1 : 2);
+  }
   [[nodiscard]] std::int64_t elements(std::size_t layer) const { return layers_[layer].costs.output_elements; }
 
   std::span<const Layer> layers_;
@@ -161,7 +168,11 @@ UnitSums sum_units(std::span<const Layer> layers, std::span<const Unit> units,
       const auto at = std::lower_bound(tensor.consumers.begin(), tensor.consumers.end(), UnitId(u));
       tensor.is_saved_by_consumer[static_cast<std::size_t>(at - tensor.consumers.begin())] = true;
     }
-    costs.peak_extra_elements = std::max(walk.forward_peak(), walk.backward_peak(needs_gradient));
+    const auto peak_extra = [&](Layout layout) {
+      return std::max(walk.forward_peak(layout), walk.backward_peak(layout, needs_gradient));
+    };
+    costs.peak_extra_elements = peak_extra(Layout::Copied);
+    costs.uncopied_peak_extra_elements = peak_extra(Layout::Uncopied);
     result.costs.push_back(costs);
   }
   result.tensors = std::move(crossing.tensors);

@@ -201,6 +201,22 @@ Bytes largest(const std::vector<Workspace>& workspaces, std::int64_t micro_batch
   return result;
 }
 
+LossSizes CostModel::loss_sizes(std::int64_t micro_batch) const {
+  const Layer& last = problem_.network->layers().back();
+  const std::int64_t elements = last.costs.output_elements * micro_batch;
+  const std::int64_t element = bytes_per_element(problem_.training.precision);
+  const std::int64_t float32 = bytes_per_element(Precision::Float32);
+  const bool converts = element != float32;  // the output, then its logarithms, then their gradient
+  const std::int64_t outputs = last.costs.saves_output ? 0 : elements * element;
+  return {Bytes(outputs + elements * float32 * (converts ? 2 : 1)), Bytes(elements * element)};
+}
+
+bool CostModel::copies_layout() const {
+  if (problem_.training.precision != Precision::Float32) return true;
+  const auto& kinds = problem_.cluster->description().kinds;
+  return std::any_of(kinds.begin(), kinds.end(), [](const DeviceKind& kind) { return kind.copies_layout; });
+}
+
 const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
   const Network& network = *problem_.network;
   std::optional<SpanSizes>& cached =
@@ -208,13 +224,15 @@ const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
   if (cached) return *cached;
   const std::int64_t element = bytes_per_element(problem_.training.precision);
   SpanSizes sizes;
+  const bool copies = copies_layout();
   std::vector<std::int64_t> saved(network.unit_count());  // bytes per sample, by the unit that makes them
   for (const UnitTensor& tensor : network.unit_tensors())
     if (is_saved_within(tensor, first, end)) saved[tensor.producer.index()] += tensor.elements * element;
   // While a unit computes, what later units save is not there yet, or no more.
   for (auto u = static_cast<std::size_t>(end); u-- > static_cast<std::size_t>(first);) {
     const UnitCosts& costs = network.unit_costs()[u];
-    const Bytes per_sample = Bytes(costs.peak_extra_elements * element) - sizes.saved;
+    const std::int64_t extra = copies ? costs.peak_extra_elements : costs.uncopied_peak_extra_elements;
+    const Bytes per_sample = Bytes(extra * element) - sizes.saved;
     const Bytes transferred(transferred_gradients(network, UnitId(u), first, end) * element);
     add_workspace(sizes.forward_workspaces, {per_sample - transferred, Bytes(costs.forward_copy_elements * element)});
     add_workspace(sizes.backward_workspaces, {per_sample - transferred, Bytes(costs.backward_copy_elements * element)});

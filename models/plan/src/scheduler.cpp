@@ -45,6 +45,8 @@ Scheduler::Scheduler(CostModel& costs, const Plan& plan)
   forwards_.resize(tasks);
   backwards_.resize(tasks);
   loads_.resize(tasks);
+  losses_.resize(width_);
+  loss_sizes_ = costs.loss_sizes(costs.problem().training.global_batch / plan.micro_batches);
   const std::size_t messages = layout_.edges.size() * width_;
   received_.resize(messages);
   received_gradients_.resize(messages);
@@ -210,12 +212,13 @@ void Scheduler::start_forward(std::int32_t stage, std::int32_t m, double now) {
   builder_.take(id, MemoryCategory::Workspace, layout.forward_workspace);
   for (const Output& output : layout.outputs)
     if (!output.is_saved || recomputes(stage, m)) builder_.take(id, MemoryCategory::Buffers, output.bytes);
-  if (s + 1 == plan_.stages.size()) {
+  if (is_last(stage)) {
     const double loss = costs_
                             .loss(costs_.problem().cluster->device(device).kind,
                                   costs_.problem().training.global_batch / plan_.micro_batches)
                             .value();
-    builder_.add(StreamKind::Compute, compute(Opcode::Loss, stage, m, device, loss), {});
+    losses_[static_cast<std::size_t>(m)] =
+        builder_.add(StreamKind::Compute, compute(Opcode::Loss, stage, m, device, loss), {});
     seconds += loss;
   }
   replica.next += static_cast<std::int64_t>(replicas_[s].size());
@@ -238,6 +241,11 @@ void Scheduler::finish_forward(const Event& event) {
   for (const std::int32_t e : layout.incoming) {
     const Edge& edge = layout_.edges[static_cast<std::size_t>(e)];
     if (!keeps_input(edge, m)) release_input(edge, m, id);
+  }
+  if (const InstructionId loss = losses_[static_cast<std::size_t>(m)]; is_last(stage)) {
+    builder_.take(loss, MemoryCategory::Workspace, loss_sizes_.peak - loss_sizes_.gradient);
+    builder_.take(loss, MemoryCategory::Buffers, loss_sizes_.gradient);
+    builder_.give_back(loss, MemoryCategory::Workspace, loss_sizes_.peak - loss_sizes_.gradient);
   }
   DeviceState& state = devices_[device.index()];
   state.is_busy = false;
@@ -291,6 +299,8 @@ void Scheduler::start_backward(std::int32_t stage, std::int32_t m, double now) {
   }
   const InstructionId first = backwards_[task(stage, m)];
   builder_.take(first, MemoryCategory::Workspace, layout.backward_workspace);
+  if (is_last(stage))
+    builder_.take(first, MemoryCategory::Buffers, Bytes(-loss_sizes_.gradient.value()));  // the workspace has it
   for (const std::int32_t e : layout.incoming) {
     const Edge& edge = layout_.edges[static_cast<std::size_t>(e)];
     if (edge.needs_gradient) builder_.take(first, MemoryCategory::Buffers, edge.bytes);

@@ -57,6 +57,9 @@ class Scheduler {
   [[nodiscard]] bool recomputes(std::int32_t stage, std::int32_t m) const;
   [[nodiscard]] bool keeps_input(const Edge& edge, std::int32_t m) const;
 
+  [[nodiscard]] bool is_last(std::int32_t stage) const {
+    return static_cast<std::size_t>(stage) + 1 == plan_.stages.size();
+  }
   void push(Event event);
   void touch(DeviceId device);
   void dispatch(DeviceId device, double now);
@@ -85,7 +88,9 @@ class Scheduler {
   std::vector<std::int32_t> forward_missing_, backward_missing_;  // by task: inputs or gradients still to come
   std::vector<InstructionId> forwards_, backwards_;               // by task; a backward's first segment
   std::vector<InstructionId> loads_;                              // by task
-  std::vector<InstructionId> received_, received_gradients_;      // by edge and micro-batch
+  std::vector<InstructionId> losses_;                             // by micro-batch
+  LossSizes loss_sizes_;
+  std::vector<InstructionId> received_, received_gradients_;  // by edge and micro-batch
   std::vector<InstructionId> sends_, gradient_sends_;
   std::vector<std::vector<std::int32_t>> output_readers_;  // by stage: output and micro-batch
   std::vector<std::int32_t> bucket_counts_;                // replicas that finished, by stage and bucket

@@ -55,6 +55,7 @@ struct DeviceKind {
   double neighbour_slowdown = 1.0;
   Seconds instruction_overhead{0.0};     ///< of every instruction that computes, beside its work
   Seconds step_overhead{0.0};            ///< of a step, beside its instructions
+  bool copies_layout = false;            ///< its library copies float32 convolutions' operands (oneDNN, on CPUs)
   BytesPerSecond update_bandwidth{0.0};  ///< at which an update moves parameters; 0: by the roofline
   std::array<Efficiency, kComputeClassCount> efficiency{};
   bool is_calibrated = false;  ///< whether the figures were fitted on such a device, not taken from data sheets

@@ -119,6 +119,8 @@ struct LayerCosts {
   bool saves_output = false;              ///< backward needs the layer's output
   bool is_in_place = false;               ///< writes its output over its input's memory
   std::int64_t workspace_elements = 0;    ///< alive only while the layer computes
+  /// As workspace_elements, of convolutions: the operands, copied into the library's own layout.
+  std::int64_t layout_elements = 0;
   /// Copies of weights and of their gradient in the library's own layout, alive only while the layer computes, however
   /// many samples there are.
   std::int64_t forward_copy_elements = 0;

@@ -49,7 +49,8 @@ struct UnitCosts {
   /// Largest transient need while the unit computes: in a forward, workspace and tensors that are not saved; in a
   /// backward, workspace and gradients, those of the unit's inputs and outputs included.
   std::int64_t peak_extra_elements = 0;
-  std::int64_t forward_copy_elements = 0;  ///< of the layer with the most
+  std::int64_t uncopied_peak_extra_elements = 0;  ///< the same with half of LayerCosts::layout_elements
+  std::int64_t forward_copy_elements = 0;         ///< of the layer with the most
   std::int64_t backward_copy_elements = 0;
   bool has_batch_norm = false;
 };

@@ -35,6 +35,12 @@ struct SpanSizes {
   std::vector<Workspace> forward_workspaces, backward_workspaces;  ///< of the units that need most of either part
 };
 
+/// Memory of the loss of one micro-batch.
+struct LossSizes {
+  Bytes peak;      ///< while it is computed: the network's output, logarithms and gradient
+  Bytes gradient;  ///< of the network's output, kept until the backward
+};
+
 /// Whether units [first, end) keep `tensor` for their backward, as its producer or as a consumer.
 [[nodiscard]] bool is_saved_within(const UnitTensor& tensor, std::int32_t first, std::int32_t end);
 
@@ -55,6 +61,7 @@ class CostModel {
   [[nodiscard]] std::int64_t parameters(std::int32_t first, std::int32_t end) const;
   [[nodiscard]] std::int64_t buffers(std::int32_t first, std::int32_t end) const;
   [[nodiscard]] const SpanSizes& sizes(std::int32_t first, std::int32_t end);
+  [[nodiscard]] LossSizes loss_sizes(std::int64_t micro_batch) const;
   /// Bytes of one sample's activations kept from forward to backward by units [first, end), its inputs included.
   [[nodiscard]] Bytes saved_bytes(std::int32_t first, std::int32_t end);
   /// Bytes of weights, gradients and optimizer state of units [first, end).
@@ -65,6 +72,8 @@ class CostModel {
   [[nodiscard]] Seconds lower_bound(const Plan& plan);
 
  private:
+  [[nodiscard]] bool copies_layout() const;
+
   struct Table {  // prefix sums over units; sums of units [a, b) are at(b) - at(a)
     std::vector<double> forward_launch, forward_roofline, forward_measured;
     std::vector<double> backward_launch, backward_roofline, backward_measured;
