@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kSmall =
+const std::string kSmallRun =
     " --network 3d-resattnet-18:width=8,input=1x32x32x32 --cluster workstation-2 --global-batch 8 ";
 
 class Command : public ::testing::Test {
@@ -63,7 +63,7 @@ TEST_F(Command, DescribeClusterIsReadBackIdentically) {
 }
 
 TEST_F(Command, OptimizePrintsPlanAndComparison) {
-  const Outcome result = run("optimize" + kSmall + "--seed 1 --max-evaluations 200 -o plan.json");
+  const Outcome result = run("optimize" + kSmallRun + "--seed 1 --max-evaluations 200 -o plan.json");
   for (const char* text :
        {"volumes/s", "speedup", "efficiency", "data-parallel", "sequential", "even-pipeline", "bubble", "exposed",
         "peak memory", "plans evaluated in", "seed 1", "plan written to plan.json"})
@@ -76,7 +76,7 @@ TEST_F(Command, OptimizePrintsPlanAndComparison) {
 }
 
 TEST_F(Command, OptimizeIsTheSameForASeed) {
-  const std::string line = "optimize" + kSmall + "--seed 5 --max-evaluations 100 -o ";
+  const std::string line = "optimize" + kSmallRun + "--seed 5 --max-evaluations 100 -o ";
   json first = run_json(line + "a.json");
   json second = run_json(line + "b.json");
   EXPECT_GE(first.at("elapsed_s").get<double>(), 0.0);
@@ -105,20 +105,21 @@ TEST_F(Command, OptimizeIsTheSameForASeed) {
 
 TEST_F(Command, EveryPlannerAndObjective) {
   for (const std::string planner : {"data-parallel", "sequential", "even-pipeline"}) {
-    const json result = run_json("optimize" + kSmall + "--planner " + planner);
+    const json result = run_json("optimize" + kSmallRun + "--planner " + planner);
     EXPECT_EQ(result.at("step_time_s"), result.at("baselines").at(planner).at("step_time_s")) << planner;
   }
-  const json time = run_json("optimize" + kSmall + "--max-evaluations 100");
-  const json memory = run_json("optimize" + kSmall + "--max-evaluations 100 --objective memory");
+  const json time = run_json("optimize" + kSmallRun + "--max-evaluations 100");
+  const json memory = run_json("optimize" + kSmallRun + "--max-evaluations 100 --objective memory");
   EXPECT_LE(memory.at("peak_memory_bytes"), time.at("peak_memory_bytes"));
-  EXPECT_TRUE(run("optimize" + kSmall + "--max-evaluations 50 --quiet").out.starts_with("step "));
+  EXPECT_TRUE(run("optimize" + kSmallRun + "--max-evaluations 50 --quiet").out.starts_with("step "));
 }
 
 TEST_F(Command, MicroBatchIsPartOfTheProblem) {
-  const json fixed = run_json("optimize" + kSmall + "--max-evaluations 50 --micro-batch 2");
+  const json fixed = run_json("optimize" + kSmallRun + "--max-evaluations 50 --micro-batch 2");
   EXPECT_EQ(fixed.at("micro_batch"), 2);
   EXPECT_EQ(fixed.at("micro_batches"), 4);
-  EXPECT_GE(run_json("optimize" + kSmall + "--max-evaluations 50 --min-micro-batch 4").at("micro_batch").get<int>(), 4);
+  EXPECT_GE(run_json("optimize" + kSmallRun + "--max-evaluations 50 --min-micro-batch 4").at("micro_batch").get<int>(),
+            4);
 }
 
 TEST_F(Command, InfeasibleProblemSaysByHowMuch) {
@@ -144,7 +145,7 @@ TEST_F(Command, InfeasibleProblemSaysByHowMuch) {
 
 TEST_F(Command, SimulateWritesEveryPicture) {
   const Outcome result =
-      run("simulate" + kSmall +
+      run("simulate" + kSmallRun +
           "--stages '0-4@0,1 5-12@1/always' --trace t.json --svg s.svg --paje p.trace --timeline l.json "
           "--gantt");
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"l.json", "p.trace", "s.svg", "t.json"}));

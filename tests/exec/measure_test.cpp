@@ -83,7 +83,8 @@ class MeasureTest {
   void check_timeline(const std::string& where, const Measurement& found) {
     const Program& program = found.program;
     expect(found.timeline.spans.size() == program.instructions.size(), where + "a span for every instruction");
-    expect(found.outside >= Seconds(-1e-3), where + "the step contains its timeline");
+    // The ranks share a clock, but more ranks than cores take turns.
+    expect(found.outside >= Seconds(-0.1), where + "the step contains its timeline");
     // Also while a program is written again and again, a rank's clock and order hold.
     constexpr Seconds kClock(1e-4);
     for (std::size_t i = 0; i < program.instructions.size(); ++i) {

@@ -9,7 +9,7 @@
 namespace gabra::exec {
 namespace {
 
-std::string pack(const std::vector<std::vector<Timeline::Span>>& steps, double clock_offset) {
+std::string pack_spans(const std::vector<std::vector<Timeline::Span>>& steps, double clock_offset) {
   std::vector<double> numbers{clock_offset};
   for (const std::vector<Timeline::Span>& spans : steps)
     for (const Timeline::Span& span : spans) {
@@ -21,7 +21,7 @@ std::string pack(const std::vector<std::vector<Timeline::Span>>& steps, double c
   return bytes;
 }
 
-std::vector<double> unpack(const std::string& bytes) {
+std::vector<double> unpack_spans(const std::string& bytes) {
   std::vector<double> numbers(bytes.size() / sizeof(double));
   std::memcpy(numbers.data(), bytes.data(), bytes.size());
   return numbers;
@@ -32,13 +32,13 @@ std::vector<double> unpack(const std::string& bytes) {
 std::vector<Timeline> gather_timelines(const Program& program, std::span<const int> ranks,
                                        const std::vector<std::vector<Timeline::Span>>& own, double clock_offset,
                                        const MpiWorld& world) {
-  const std::vector<std::string> packed = world.gather(pack(own, clock_offset));
+  const std::vector<std::string> packed = world.gather(pack_spans(own, clock_offset));
   std::vector<Timeline> result;
   if (packed.empty()) return result;
   std::vector<std::vector<double>> numbers;
   std::vector<double> offsets;
   for (const int rank : ranks) {
-    numbers.push_back(unpack(packed[static_cast<std::size_t>(rank)]));
+    numbers.push_back(unpack_spans(packed[static_cast<std::size_t>(rank)]));
     offsets.push_back(numbers.back().front());
   }
   const std::size_t count = program.instructions.size();

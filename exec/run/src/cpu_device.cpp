@@ -27,7 +27,7 @@ using std::chrono::microseconds;
 // How long to wait between two looks at transfers. A rank that waits looks all the time at first, since most waits
 // are short, then leaves the core to whoever can use it, for a small part of what it has waited already; beside
 // computation, looking takes time from it.
-constexpr double kEagerSeconds = 200e-6;
+constexpr double kEagerOnSharedCores = 200e-6;
 constexpr double kEagerOnOwnCores = 50e-3;  // where no other rank could use them
 constexpr double kShareAsleep = 0.02;
 constexpr double kShortestNap = 20e-6;
@@ -110,7 +110,7 @@ CpuDevice::CpuDevice(const Program& program, Communicator& communicator, const C
     : program_(program),
       options_(options),
       rank_(communicator.rank()),
-      eager_s_(has_own_cores() ? kEagerOnOwnCores : kEagerSeconds),
+      eager_s_(has_own_cores() ? kEagerOnOwnCores : kEagerOnSharedCores),
       flags_(program.instructions.size()),
       spans_(program.instructions.size()),
       lanes_(program, communicator, flags_, spans_) {

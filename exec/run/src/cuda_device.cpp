@@ -229,7 +229,7 @@ void CudaDevice::finish() {
 
 /// The host's only wait in a step. Looks all the time at first, then now and then.
 void CudaDevice::wait_for_all() {
-  constexpr double kEagerSeconds = 2e-3;
+  constexpr double kYieldingSeconds = 2e-3;
   constexpr double kNotedSeconds = 0.1;
   double since = monotonic_seconds();
   std::size_t next = 0;
@@ -245,7 +245,7 @@ void CudaDevice::wait_for_all() {
       throw DeviceError(fmt::format("rank {}, GPU {}: no answer for {:.1f} s: waits for {}", place_.rank, place_.index,
                                     silence, describe_transfer(program_, launched_[next])));
     if (silence > kNotedSeconds) note_.set(describe_transfer(program_, launched_[next]));
-    if (silence < kEagerSeconds)
+    if (silence < kYieldingSeconds)
       std::this_thread::yield();
     else
       std::this_thread::sleep_for(std::chrono::microseconds(50));

@@ -15,18 +15,31 @@
 #include <vector>
 
 namespace gabra::exec {
+
+struct FakeWorld::Shared {
+  /// Where the sides of one transfer meet. Once all are there, the first to ask copies or sums for everybody.
+  struct Meeting {
+    std::vector<at::Tensor> tensors;  // sender, receiver; or by member
+    std::size_t missing = 0;
+    std::size_t not_told = 0;  // sides that do not know yet that it is done
+    bool is_hanging = false;
+    bool is_done = false;
+    double delay = 0.0;
+    double complete_since = 0.0;
+  };
+  struct Order {
+    Fault fault = Fault::Fail;
+    double seconds = 0.0;
+  };
+  int ranks = 0;
+  std::mutex mutex;
+  std::map<InstructionId, Order> orders;
+  std::map<std::pair<std::size_t, std::int64_t>, Meeting> meetings;  // by node and step
+};
+
 namespace {
 
-/// Where the sides of one transfer meet. Once all are there, the first to ask copies or sums for everybody.
-struct Meeting {
-  std::vector<at::Tensor> tensors;  // sender, receiver; or by member
-  std::size_t missing = 0;
-  std::size_t not_told = 0;  // sides that do not know yet that it is done
-  bool is_hanging = false;
-  bool is_done = false;
-  double delay = 0.0;
-  double complete_since = 0.0;
-};
+using Meeting = FakeWorld::Shared::Meeting;
 
 void copy(const at::Tensor& from, const at::Tensor& to) {
   GABRA_CHECK(from.nbytes() == to.nbytes(), "the sides of a transfer differ in size");
@@ -41,21 +54,6 @@ void carry_out(Meeting& meeting, bool is_collective) {
            first.scalar_type());
   for (std::size_t i = 1; i < meeting.tensors.size(); ++i) copy(first, meeting.tensors[i]);
 }
-
-}  // namespace
-
-struct FakeWorld::Shared {
-  struct Order {
-    Fault fault = Fault::Fail;
-    double seconds = 0.0;
-  };
-  int ranks = 0;
-  std::mutex mutex;
-  std::map<InstructionId, Order> orders;
-  std::map<std::pair<std::size_t, std::int64_t>, Meeting> meetings;  // by node and step
-};
-
-namespace {
 
 class FakeCommunicator final : public Communicator {
  public:
