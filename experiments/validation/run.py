@@ -87,7 +87,7 @@ def table(config):
           f"{100 * statistics.mean(errors):.1f} % in the mean, {100 * max(errors):.1f} % at most")
     print(f"noise of the machine: {100 * statistics.median(noise):.1f} % in the median, {100 * max(noise):.1f} % at most")
     print(f"Kendall's tau {agreement:.3f} over {pairs} pairs that differ by more than 3 %")
-    print("regret " + ", ".join(f"{100 * value:.1f} % ({name})" for name, value in regret.items()))
+    print("regret " + ", ".join("not known" if value is None else f"{100 * value:.1f} % ({name})" for name, value in regret.items()))
     print(f"peak memory within {100 * memory:.1f} %")
     print("\n| network | compute beside the neighbour | compute lost to an all-reduce | whole steps known to | seconds |\n"
           "|---|---|---|---|---|")

@@ -65,7 +65,11 @@ class MadeUpMachine {
       add(CalibrationRole::WholeTogether, size, 4, {stage(0, 2, {0, 1})}, 1.25 * 1.02);
       add(CalibrationRole::WholeAlone, size, 2, {stage(0, 2, {0})}, 1.02);
     }
-    add(CalibrationRole::Layers, 4, 2, {stage(0, 1, {0}), stage(1, 2, {0}), stage(2, 3, {0})}, 1.0);
+    for (const std::int64_t size : {1, 4}) {
+      add(CalibrationRole::LayersAlone, size, 2, {stage(0, 1, {0}), stage(1, 2, {0}), stage(2, 3, {0})}, 1.0);
+      add(CalibrationRole::LayersTogether, size, 6, {stage(0, 1, {0, 1}), stage(1, 2, {0, 1}), stage(2, 3, {0, 1})},
+          1.5);
+    }
     for (const std::int64_t bytes : {1000, 1000000}) {
       const Seconds seconds(2e-6 + static_cast<double>(bytes) / 4e9);
       samples.transfers[{0, 1}].push_back({Bytes(bytes), seconds});
@@ -74,7 +78,9 @@ class MadeUpMachine {
     }
   }
 
-  /// Of one unit and pass, alone: unit 0 has 0.6 of it in its first layer.
+  /// The share of unit 0 that its first layer has.
+  static double first_layer(std::int64_t size) { return size == 1 ? 0.7 : 0.6; }
+  /// Of one unit and pass, alone.
   static Times unit(std::int32_t index, std::int64_t size) {
     const double samples = static_cast<double>(size);
     return index == 0 ? Times{1e-3 + 1e-3 * samples, 3e-3 * samples} : Times{0.5e-3 * samples, 1e-3 * samples};
@@ -89,7 +95,8 @@ class MadeUpMachine {
     run.role = role;
     run.micro_batch = size;
     Problem problem = test::toy_problem(test::equal_layers(1), {.devices = 2}, micro_batches * size);
-    problem.network = role == CalibrationRole::Layers ? samples.by_layer : samples.network;
+    const bool is_by_layer = role == CalibrationRole::LayersAlone || role == CalibrationRole::LayersTogether;
+    problem.network = is_by_layer ? samples.by_layer : samples.network;
     Plan plan;
     plan.micro_batches = micro_batches;
     plan.stages = std::move(stages);
@@ -110,8 +117,9 @@ class MadeUpMachine {
     const bool is_forward = one.opcode == Opcode::Forward;
     const UnitRange units = run.program.stages[one.stage.index()].units;
     double sum = 0.0;
-    if (run.role == CalibrationRole::Layers) {
-      const double share = units.first == 0 ? 0.6 : units.first == 1 ? 0.4 : 1.0;
+    if (run.role == CalibrationRole::LayersAlone || run.role == CalibrationRole::LayersTogether) {
+      const double own = first_layer(run.micro_batch);
+      const double share = units.first == 0 ? own : units.first == 1 ? 1.0 - own : 1.0;
       const Times times = unit(units.first == 2 ? 1 : 0, run.micro_batch);
       return share * (is_forward ? times.forward : times.backward);
     }
@@ -140,6 +148,9 @@ TEST(MachineFit, FindsWhatTheTimesWereMadeWith) {
   ASSERT_TRUE(sample.has_value());
   EXPECT_NEAR(sample->forward.value(), 0.6 * 1.02 * 5e-3, 1e-9);
   EXPECT_NEAR(sample->backward.value(), 0.6 * 1.02 * 12e-3, 1e-9);
+  EXPECT_NEAR(fit.profile.at("core", "a", 1)->forward.value(), 0.7 * 1.02 * 2e-3, 1e-9);
+  EXPECT_NE(to_text(fit).find("at micro-batches of 4 single layers take 1.50 to 1.50 times as long"),
+            std::string::npos);
   EXPECT_NEAR(fit.profile.at("core", "b", 1)->forward.value(), 1.02 * 0.5e-3, 1e-9);
   // The loss in whole passes.
   EXPECT_NEAR(fit.profile.at("core", std::string(kLossInProfile), 1)->forward.value(), 1.02 * 10e-6, 1e-12);

@@ -82,7 +82,7 @@ class CollectiveTest {
     for (const DeviceId device : collective.devices) expected.add_(device.value() + 1);
     expect(at::equal(whole, expected.to(type)), what + " is not exact");
 
-    const at::Generator generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(world_.rank() + 1));
+    const at::Generator generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(world_.rank()) + 1);
     const at::Tensor values = at::randn({count}, generator, at::kDouble).to(type);
     const at::Tensor first = values.clone();
     const at::Tensor second = values.clone();

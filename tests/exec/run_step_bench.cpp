@@ -85,7 +85,7 @@ int measure(const Run& run, const MpiWorld& world) {
   RandomSource source(run.problem, run.plan.micro_batches, 1);
   const Bytes samples = TensorMemory::in_use() - before;  // not the plan's
   struct Same final : BatchSource {
-    explicit Same(BatchSource& inner_) : inner(inner_) {}
+    explicit Same(BatchSource& source) : inner(source) {}
     std::vector<at::Tensor> inputs(std::int64_t, std::int64_t m) override {
       std::vector<at::Tensor> copies = inner.inputs(0, m);
       for (at::Tensor& input : copies) input = input.clone();

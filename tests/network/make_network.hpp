@@ -12,7 +12,8 @@
 
 namespace gabra::test {
 
-inline Network build(std::vector<LayerSpec> layers, std::optional<std::vector<std::string>> unit_ends = std::nullopt) {
+inline Network build(std::vector<LayerSpec> layers,
+                     const std::optional<std::vector<std::string>>& unit_ends = std::nullopt) {
   return Network::build("net", std::move(layers), "net", unit_ends);
 }
 

@@ -38,7 +38,7 @@ inline std::shared_ptr<const Network> toy_network(const std::vector<ToyLayer>& l
   return std::make_shared<const Network>(Network::build("toy", std::move(specs), "toy", ends));
 }
 
-inline std::vector<ToyLayer> equal_layers(std::size_t count, ToyLayer layer = {}) {
+inline std::vector<ToyLayer> equal_layers(std::size_t count, const ToyLayer& layer = {}) {
   return std::vector<ToyLayer>(count, layer);
 }
 

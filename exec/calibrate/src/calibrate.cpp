@@ -53,9 +53,10 @@ class Calibration {
     say("messages");
     time_all_messages();
     const std::vector<CalibrationPlan> plans = repeated_plans(job_, machine_);
-    runs_.resize(plans.size() + 1);
     say("layers");
-    measure(layers_plan(job_, machine_), kFirstSteps, runs_.back());
+    const std::vector<CalibrationPlan> layers = layers_plans(job_, machine_);
+    runs_.resize(plans.size() + layers.size());
+    for (std::size_t i = 0; i < layers.size(); ++i) measure(layers[i], kFirstSteps, runs_[plans.size() + i]);
     do {
       ++rounds_;
       say(fmt::format("round {}", rounds_));

@@ -17,6 +17,7 @@ std::vector<DeviceId> first_devices(std::size_t count) {
 }
 
 constexpr std::int64_t kBuckets = 4;
+constexpr std::int64_t kUnits = 3;  // of each device's micro-batches the last backward runs beside all-reduces
 
 /// Of such a size that there are about `count`.
 Bytes bucket_of(const Network& network, const TrainingSettings& training, std::int64_t count) {
@@ -50,8 +51,8 @@ CalibrationPlan make(const CalibrateJob& job, std::shared_ptr<const Network> net
                      const std::shared_ptr<const Cluster>& machine, CalibrationRole role, std::int64_t micro_batch,
                      std::int64_t per_device) {
   const bool is_one_bucket = role == CalibrationRole::OneBucket;
-  const bool is_together =
-      role == CalibrationRole::UnitsTogether || role == CalibrationRole::WholeTogether || is_one_bucket;
+  const bool is_together = role == CalibrationRole::UnitsTogether || role == CalibrationRole::WholeTogether ||
+                           role == CalibrationRole::LayersTogether || is_one_bucket;
   const bool is_whole = role == CalibrationRole::WholeTogether || role == CalibrationRole::WholeAlone || is_one_bucket;
   const std::vector<DeviceId> devices = first_devices(is_together ? machine->device_count() : 1);
   CalibrationPlan result{role, micro_batch, {std::move(network), machine, nullptr, job.training}, {}};
@@ -104,7 +105,6 @@ std::shared_ptr<const Network> by_layer(const Network& network) {
 }
 
 std::vector<CalibrationPlan> repeated_plans(const CalibrateJob& job, const std::shared_ptr<const Cluster>& machine) {
-  constexpr std::int64_t kUnits = 3;  // of each device's micro-batches the last backward runs beside all-reduces
   constexpr std::int64_t kWhole = 2;
   std::vector<CalibrationPlan> plans;
   for (const std::int64_t size : job.micro_batches) {
@@ -121,9 +121,16 @@ std::vector<CalibrationPlan> repeated_plans(const CalibrateJob& job, const std::
   return plans;
 }
 
-CalibrationPlan layers_plan(const CalibrateJob& job, const std::shared_ptr<const Cluster>& machine) {
-  constexpr std::int64_t kMicroBatches = 2;
-  return make(job, by_layer(*job.network), machine, CalibrationRole::Layers, job.micro_batches.back(), kMicroBatches);
+std::vector<CalibrationPlan> layers_plans(const CalibrateJob& job, const std::shared_ptr<const Cluster>& machine) {
+  constexpr std::int64_t kAlone = 2;
+  const std::shared_ptr<const Network> network = by_layer(*job.network);
+  std::vector<CalibrationPlan> plans;
+  for (const std::int64_t size : job.micro_batches) {
+    if (machine->device_count() > 1)
+      plans.push_back(make(job, network, machine, CalibrationRole::LayersTogether, size, kUnits));
+    plans.push_back(make(job, network, machine, CalibrationRole::LayersAlone, size, kAlone));
+  }
+  return plans;
 }
 
 }  // namespace gabra::exec

@@ -27,7 +27,8 @@ struct CalibrationPlan {
 /// What is repeated, by size of micro-batch; with one device the plans on all devices are left out.
 [[nodiscard]] std::vector<CalibrationPlan> repeated_plans(const CalibrateJob& job,
                                                           const std::shared_ptr<const Cluster>& machine);
-/// A stage for every layer, on one device, at the largest size.
-[[nodiscard]] CalibrationPlan layers_plan(const CalibrateJob& job, const std::shared_ptr<const Cluster>& machine);
+/// A stage for every layer, on all devices and on one, by size of micro-batch.
+[[nodiscard]] std::vector<CalibrationPlan> layers_plans(const CalibrateJob& job,
+                                                        const std::shared_ptr<const Cluster>& machine);
 
 }  // namespace gabra::exec

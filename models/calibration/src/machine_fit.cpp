@@ -31,7 +31,8 @@ struct UnitTimes {
 struct SizeTimes {
   std::vector<UnitTimes> units;  // together where there are several devices
   std::vector<UnitTimes> alone;
-  double whole_forward = 0.0, whole_backward = 0.0;  // of a pass through everything, likewise together
+  std::vector<UnitTimes> layers_together, layers_alone;  // by layer of the network; empty: not measured
+  double whole_forward = 0.0, whole_backward = 0.0;      // of a pass through everything, likewise together
   double alone_forward = 0.0, alone_backward = 0.0;
   double loss = 0.0;
 
@@ -63,7 +64,7 @@ class MachineFitter {
     for (const CalibrationRun& run : samples_.runs) read(run);
     GABRA_CHECK(!sizes_.empty(), "calibration has runs of at least one size of micro-batch");
     fit_neighbours();
-    fit_layer_shares();
+    note_layers_together();
     make_profile();
     fit_overheads();
     fit_update();
@@ -76,7 +77,9 @@ class MachineFitter {
             .profile = std::move(profile_),
             .models = std::move(models_),
             .notes = std::move(notes_),
-            .warnings = std::move(warnings_)};
+            .warnings = std::move(warnings_),
+            .transfers = samples_.transfers,
+            .all_reduces = samples_.all_reduces};
   }
 
  private:
@@ -90,7 +93,9 @@ class MachineFitter {
 
   void read(const CalibrationRun& run);
   void fit_neighbours();
-  void fit_layer_shares();
+  [[nodiscard]] std::vector<UnitTimes> by_layer(const CalibrationRun& run) const;
+  [[nodiscard]] std::vector<UnitTimes> layer_shares(const SizeTimes& size) const;
+  void note_layers_together();
   void make_profile();
   void fit_overheads();
   void fit_update();
@@ -109,7 +114,6 @@ class MachineFitter {
   const Network& network_;
   DeviceKind kind_;
   std::map<std::int64_t, SizeTimes> sizes_;
-  std::vector<UnitTimes> layer_shares_;  // by layer, of its unit
   std::vector<LayerWork> work_;
   Profile profile_;
   std::vector<Link> links_;
@@ -120,9 +124,10 @@ class MachineFitter {
 };
 
 void MachineFitter::read(const CalibrationRun& run) {
-  constexpr std::array kOthers{CalibrationRole::Layers, CalibrationRole::OneBucket, CalibrationRole::Pipeline};
-  if (std::find(kOthers.begin(), kOthers.end(), run.role) != kOthers.end()) return;
+  if (run.role == CalibrationRole::OneBucket || run.role == CalibrationRole::Pipeline) return;
   SizeTimes& size = sizes_[run.micro_batch];
+  if (run.role == CalibrationRole::LayersTogether) size.layers_together = by_layer(run);
+  if (run.role == CalibrationRole::LayersAlone) size.layers_alone = by_layer(run);
   std::vector<UnitTimes> medians;
   for (const PassTimes& times : detail::pass_times(run))
     medians.push_back({middle_mean(times.forward), middle_mean(times.backward)});
@@ -138,10 +143,13 @@ void MachineFitter::read(const CalibrationRun& run) {
       size.whole_backward = medians.front().backward;
       size.loss = median(detail::durations(run, Opcode::Loss));
       break;
-    default:
+    case CalibrationRole::WholeAlone:
       size.alone_forward = medians.front().forward;
       size.alone_backward = medians.front().backward;
       if (!has_several()) size.loss = median(detail::durations(run, Opcode::Loss));
+      break;
+    default:
+      break;
   }
 }
 
@@ -172,17 +180,21 @@ void MachineFitter::fit_neighbours() {
                   median(ratios), quantile(by_unit, 0.05), quantile(by_unit, 0.95)));
 }
 
-void MachineFitter::fit_layer_shares() {
-  layer_shares_.resize(network_.layers().size());
-  const auto found = std::find_if(samples_.runs.begin(), samples_.runs.end(),
-                                  [](const CalibrationRun& run) { return run.role == CalibrationRole::Layers; });
-  std::vector<UnitTimes> times(network_.layers().size(), {1.0, 1.0});
-  if (found != samples_.runs.end()) {
-    const std::vector<PassTimes> passes = detail::pass_times(*found);
-    const std::span<const Unit> units = samples_.by_layer->units();
-    for (std::size_t u = 0; u < units.size(); ++u)  // of one layer each
-      times[units[u].first.index()] = {median(passes[u].forward), median(passes[u].backward)};
-  }
+std::vector<UnitTimes> MachineFitter::by_layer(const CalibrationRun& run) const {
+  std::vector<UnitTimes> times(network_.layers().size());
+  const std::vector<PassTimes> passes = detail::pass_times(run);
+  const std::span<const Unit> units = samples_.by_layer->units();
+  for (std::size_t u = 0; u < units.size(); ++u)  // of one layer each
+    times[units[u].first.index()] = {median(passes[u].forward), median(passes[u].backward)};
+  return times;
+}
+
+/// Of its unit's time, by layer.
+std::vector<UnitTimes> MachineFitter::layer_shares(const SizeTimes& size) const {
+  const bool is_together = has_several() && !size.layers_together.empty();
+  std::vector<UnitTimes> times = is_together ? size.layers_together : size.layers_alone;
+  if (times.empty()) times.assign(network_.layers().size(), {1.0, 1.0});
+  std::vector<UnitTimes> shares(times.size());
   for (const Unit& unit : network_.units()) {
     UnitTimes sum;
     for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
@@ -190,8 +202,25 @@ void MachineFitter::fit_layer_shares() {
       sum.backward += times[i].backward;
     }
     for (auto i = unit.first.index(); i < unit.end.index(); ++i)
-      layer_shares_[i] = {sum.forward > 0.0 ? times[i].forward / sum.forward : 0.0,
-                          sum.backward > 0.0 ? times[i].backward / sum.backward : 0.0};
+      shares[i] = {sum.forward > 0.0 ? times[i].forward / sum.forward : 0.0,
+                   sum.backward > 0.0 ? times[i].backward / sum.backward : 0.0};
+  }
+  return shares;
+}
+
+/// What single layers lose to the neighbours: products little, what memory bounds the most.
+void MachineFitter::note_layers_together() {
+  for (const auto& [micro_batch, size] : sizes_) {
+    if (size.layers_together.empty() || size.layers_alone.empty()) continue;
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < size.layers_alone.size(); ++i) {
+      const double alone = size.layers_alone[i].forward + size.layers_alone[i].backward;
+      if (alone > 0.0) ratios.push_back((size.layers_together[i].forward + size.layers_together[i].backward) / alone);
+    }
+    notes_.push_back(
+        fmt::format("at micro-batches of {} single layers take {:.2f} to {:.2f} times as long with all "
+                    "devices computing, {:.2f} in the median",
+                    micro_batch, quantile(ratios, 0.05), quantile(ratios, 0.95), median(ratios)));
   }
 }
 
@@ -213,6 +242,7 @@ void MachineFitter::make_profile() {
   std::map<std::string, std::vector<LayerSample>> layers;
   std::vector<PredictedMeasured> pairs;
   for (const auto& [micro_batch, size] : sizes_) {
+    const std::vector<UnitTimes> shares = layer_shares(size);
     const double forward = size.forward_factor() / kind_.neighbour_slowdown;
     const double backward = size.backward_factor() / kind_.neighbour_slowdown;
     const auto samples = static_cast<double>(micro_batch);
@@ -220,8 +250,8 @@ void MachineFitter::make_profile() {
       const Unit& unit = network_.units()[u];
       for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
         const Layer& layer = network_.layers()[i];
-        const LayerSample sample{micro_batch, Seconds(size.units[u].forward * layer_shares_[i].forward * forward),
-                                 Seconds(size.units[u].backward * layer_shares_[i].backward * backward),
+        const LayerSample sample{micro_batch, Seconds(size.units[u].forward * shares[i].forward * forward),
+                                 Seconds(size.units[u].backward * shares[i].backward * backward),
                                  kept_bytes(network_, i, element) * micro_batch};
         layers[layer.name].push_back(sample);
         const LayerCosts& costs = layer.costs;

@@ -33,6 +33,17 @@ std::string to_json_text(const MachineFit& fit, const std::optional<CalibrationE
                       {"samples", model.quality.samples},
                       {"median_error", model.quality.median_error},
                       {"p95_error", model.quality.p95_error}});
+  json::Value messages = json::Value::array();
+  for (const auto& [pair, samples] : fit.transfers)
+    for (const TransferSample& sample : samples)
+      messages.push_back({{"from", pair.first},
+                          {"to", pair.second},
+                          {"bytes", sample.bytes.value()},
+                          {"seconds", sample.seconds.value()}});
+  json::Value all_reduces = json::Value::array();
+  for (const AllReduceSample& sample : fit.all_reduces)
+    all_reduces.push_back(
+        {{"devices", sample.devices}, {"bytes", sample.bytes.value()}, {"seconds", sample.seconds.value()}});
   const DeviceKind& kind = fit.cluster.kind(DeviceKindId(0));
   json::Value document{{"schema", "gabra/calibration/1"},
                        {"command", "calibrate"},
@@ -42,6 +53,10 @@ std::string to_json_text(const MachineFit& fit, const std::optional<CalibrationE
                        {"communication_slowdown", kind.communication_slowdown},
                        {"instruction_overhead_s", kind.instruction_overhead.value()},
                        {"step_overhead_s", kind.step_overhead.value()},
+                       {"base_memory_bytes", kind.base_memory.value()},
+                       {"update_bandwidth", kind.update_bandwidth.value()},
+                       {"messages", std::move(messages)},
+                       {"all_reduces", std::move(all_reduces)},
                        {"models", std::move(models)},
                        {"notes", fit.notes},
                        {"warnings", fit.warnings}};

@@ -76,7 +76,7 @@ class ToyRank {
       note(begun_, id);
       return at::full({16}, static_cast<double>(rank_ + 1), at::kFloat);
     };
-    work.done = [this, id](at::Tensor tensor) {
+    work.done = [this, id](const at::Tensor& tensor) {
       note(ended_, id);
       const std::lock_guard lock(mutex_);
       results_[id] = tensor.select(0, 7).item<double>();

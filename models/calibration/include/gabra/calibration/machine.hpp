@@ -30,7 +30,8 @@ enum class CalibrationRole : std::uint8_t {
   WholeAlone,
   OneBucket,
   Pipeline,
-  Layers
+  LayersTogether,
+  LayersAlone
 };
 
 /// Steps of one calibration plan, as they ran.
@@ -75,14 +76,17 @@ struct MachineFit {
   std::vector<ModelQuality> models;
   std::vector<std::string> notes;     ///< for people: what was found
   std::vector<std::string> warnings;  ///< fits that are poor, and figures that could not be found
+  std::map<std::pair<int, int>, std::vector<TransferSample>> transfers{};  ///< as MachineSamples has them
+  std::vector<AllReduceSample> all_reduces{};
 };
 
 /// Turns samples into a cluster and a profile.
 ///
 /// Times of a unit are medians over devices, micro-batches and steps while all devices compute, and scaled so that a
 /// whole pass takes what whole passes took in the median (interruptions hit a long span more surely than a short one).
-/// Layers divide the time of their unit as the Layers run says. `neighbour_slowdown` is whole passes together over
-/// whole passes alone, and the profile's times are those together divided by it.
+/// Layers divide the time of their unit as the Layers runs of its size say, those together where there are any.
+/// `neighbour_slowdown` is whole passes together over whole passes alone, and the profile's times are those together
+/// divided by it.
 [[nodiscard]] MachineFit fit_machine(const MachineSamples& samples);
 
 /// Text for people: models with their quality, notes, warnings.
