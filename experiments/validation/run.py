@@ -38,11 +38,34 @@ def run_network(options, config, folder):
               stdout=subprocess.DEVNULL)
     validated = gabra(options, "validate", "--plans", plans, "--cluster", machine, "--profile", profile, "--steps",
                       config["steps"], "--rounds", config["rounds"], "--json", "--quiet", stdout=subprocess.PIPE)
-    result = {"network": config["network"], "calibration": json.loads(calibrated.stdout),
-              "validation": json.loads(validated.stdout)}
+    return {"network": config["network"], "calibration": json.loads(calibrated.stdout),
+            "validation": json.loads(validated.stdout)}
+
+
+def disturbed_share(result):
+    """Of the steps of all plans, those beside which others used the machine: what a gauge says, never their times."""
+    plans = result["validation"]["plans"]
+    disturbed = sum(plan["disturbed_steps"] for plan in plans)
+    return disturbed / max(1, disturbed + sum(len(plan["steps_s"]) for plan in plans))
+
+
+def run_until_calm(options, config):
+    """The first attempt on a calm machine, else the calmest."""
+    best = None
+    for attempt in range(options.attempts):
+        with tempfile.TemporaryDirectory() as folder:
+            result = run_network(options, config, pathlib.Path(folder))
+        result["disturbed_share"] = disturbed_share(result)
+        result["attempt"] = attempt + 1
+        print(f'{config["name"]}, attempt {attempt + 1}: {100 * result["disturbed_share"]:.0f} % of the steps disturbed, '
+              f'median error {100 * result["validation"]["median_error"]:.1f} %, '
+              f'at most {100 * result["validation"]["max_error"]:.1f} %', file=sys.stderr)
+        if best is None or result["disturbed_share"] < best["disturbed_share"]:
+            best = result
+        if best["disturbed_share"] <= options.calm:
+            break
     (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / f'{config["name"]}.json').write_text(json.dumps(slim(result), indent=1) + "\n")
-    return result
+    (HERE / "results" / f'{config["name"]}.json').write_text(json.dumps(slim(best), indent=1) + "\n")
 
 
 def slim(result):
@@ -103,6 +126,8 @@ def main():
     parser.add_argument("--gabra", default=str(ROOT / "build/release/bin/gabra"))
     parser.add_argument("--network", help="only this one of config.json")
     parser.add_argument("--seconds", type=float, help="time limit of a calibration, in place of config.json's")
+    parser.add_argument("--attempts", type=int, default=3, help="for a network, as long as the machine is not calm")
+    parser.add_argument("--calm", type=float, default=0.25, help="the largest share of disturbed steps of a calm machine")
     parser.add_argument("--table", action="store_true", help="only print what is in results")
     options = parser.parse_args()
     config = json.loads((HERE / "config.json").read_text())
@@ -111,10 +136,7 @@ def main():
         sys.exit(f'no network {options.network}; there are {", ".join(one["name"] for one in config["networks"])}')
     if not options.table:
         for one in chosen:
-            with tempfile.TemporaryDirectory() as folder:
-                result = run_network(options, one, pathlib.Path(folder))
-            print(f'{one["name"]}: median error {100 * result["validation"]["median_error"]:.1f} %, '
-                  f'at most {100 * result["validation"]["max_error"]:.1f} %', file=sys.stderr)
+            run_until_calm(options, one)
     if options.table or options.network is None:
         table(config)
 

@@ -162,8 +162,22 @@ class Loop {
   void measure_baselines() {
     if (options_.measurements && *options_.measurements < kLeastForBaselines) return;
     for (const Baseline& baseline : evaluate_baselines(corrected_, search_))
-      if ((baseline.name == "one-device" || baseline.name == "data-parallel") && baseline.plan && !is_over())
+      if ((baseline.name == "one-device" || baseline.name == "data-parallel") && baseline.plan && !is_over()) {
         if (!corrected_.candidates().at(*baseline.plan).is_measured) measure(*baseline.plan, Promoted::Baseline);
+        baseline_plans_.insert_or_assign(baseline.name, *baseline.plan);
+      }
+  }
+
+  /// The plan that was measured at the start, where what the correction prefers by now was not.
+  void take_measured(Baseline& baseline) const {
+    const auto& measured = corrected_.measured();
+    if (baseline.plan && measured.contains(*baseline.plan)) return;
+    const auto at_start = baseline_plans_.find(baseline.name);
+    if (at_start == baseline_plans_.end()) return;
+    const auto found = measured.find(at_start->second);
+    if (found == measured.end() || !std::holds_alternative<StepReport>(found->second)) return;
+    baseline.plan = found->first;
+    baseline.report = std::get<StepReport>(found->second);
   }
 
   /// Measures one more; false when there is nothing left.
@@ -310,6 +324,7 @@ class Loop {
       result_.closest_reason.reset();
     }
     result_.baselines = evaluate_baselines(corrected_, search_);
+    for (Baseline& baseline : result_.baselines) take_measured(baseline);
     for (const Baseline& baseline : result_.baselines)
       if (baseline.plan && corrected_.measured().contains(*baseline.plan))
         result_.measured_baselines.insert(baseline.name);
@@ -325,6 +340,7 @@ class Loop {
   double spent_ = 0.0;
   std::int64_t reserved_ = 0;  ///< measurements for finalists
   double reserved_time_ = 0.0;
+  std::map<std::string, Plan> baseline_plans_;  ///< measured at the start
   LoopResult result_;
 };
 

@@ -55,7 +55,9 @@ TEST_F(Calibrate, ThenSimulateThenValidate) {
   const json one = run_json(
       "validate --plan a.json --cluster machine.json --profile profile.json --steps 4 --rounds 2 --trace trace.json "
       "--html page.html");
-  EXPECT_EQ(one.at("steps_s").size(), 4U);
+  // Steps that others disturbed are left out, but for the fewest that a round needs.
+  EXPECT_GE(one.at("steps_s").size(), 2U);
+  EXPECT_LE(one.at("steps_s").size(), 4U);
   EXPECT_GT(one.at("predicted").get<double>(), 0.0);
   EXPECT_GT(one.at("measured").get<double>(), 0.0);
   EXPECT_NEAR(one.at("error").get<double>(), one.at("predicted").get<double>() / one.at("measured").get<double>() - 1.0,
