@@ -30,7 +30,7 @@ def train(options, config, plan, task, seed):
         write_plan(options.gabra, config, plan, Path(folder) / "plan.json")
         command = [str(options.gabra), "train", "--plan", f"{folder}/plan.json", "--data", str(options.cohort), "--task", task,
                    "--epochs", str(config["epochs"]), "--seed", str(seed), "--learning-rate", str(config["learning_rate"]),
-                   "--schedule", "cosine", "--log", str(log), "--json", "--quiet"]
+                   "--schedule", "cosine", "--threads-per-rank", "1", "--log", str(log), "--json", "--quiet"]
         document = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         epochs = [json.loads(line) for line in log.read_text().splitlines()]
     losses = [line["train_loss"] for line in epochs if line["kind"] == "epoch"]

@@ -13,8 +13,8 @@ using test::message_of;
 
 using Names = std::vector<std::string>;
 
-std::string fault(std::vector<LayerSpec> layers, std::optional<Names> ends = std::nullopt) {
-  return message_of([&] { return build(std::move(layers), std::move(ends)); });
+std::string fault(std::vector<LayerSpec> layers, const std::optional<Names>& ends = std::nullopt) {
+  return message_of([&] { return build(std::move(layers), ends); });
 }
 
 TEST(Build, KeepsTheOrderOfDeclarationWhereInputsAllow) {
@@ -144,12 +144,12 @@ TEST(Build, UnitsOfOnesOwn) {
 }
 
 TEST(Build, FingerprintSeesWhatDecides) {
-  const auto of = [](std::int64_t features, double probability, std::optional<Names> ends) {
+  const auto of = [](std::int64_t features, double probability, const std::optional<Names>& ends) {
     return build({{"x", Input{{4}}, {}},
                   {"a", Linear{features}, {"x"}},
                   {"b", Dropout{probability}, {"a"}},
                   {"c", Linear{4}, {"b"}}},
-                 std::move(ends))
+                 ends)
         .fingerprint();
   };
   EXPECT_EQ(of(4, 0.5, std::nullopt), of(4, 0.5, Names{"b", "c"}));  // the same units
