@@ -44,7 +44,6 @@ class PrefetchedSource final : public SampleSourceBase {
     bool operator==(const Place&) const = default;
   };
   struct Fetched {
-    Place place;
     std::vector<at::Tensor> tensors;
     std::exception_ptr error;
   };
@@ -98,7 +97,7 @@ std::vector<at::Tensor> PrefetchedSource::inputs(std::int64_t step, std::int64_t
 }
 
 PrefetchedSource::Fetched PrefetchedSource::fetch(Place place) {
-  Fetched result{place, {}, nullptr};
+  Fetched result;
   try {
     result.tensors = source_->inputs(place.step, loads_[place.load]);
     for (at::Tensor& tensor : result.tensors)

@@ -13,6 +13,7 @@ namespace gabra::exec {
 /// The micro-batches that a device loads, in the order of its Loads: one that several stages read is there as often.
 [[nodiscard]] std::vector<std::int64_t> loads_of(const Program& program, DeviceId device);
 
+/// Where samples wait for their GPU: in memory that it reads by itself, or in any.
 enum class HostMemory : std::uint8_t { Pinned, Pageable };
 
 /// For a rank with a GPU: the same samples, whose inputs a thread fetches into pinned memory before they are asked for,
