@@ -17,8 +17,7 @@ void add_calibrate_flags(FlagSet& flags) {
       "with --from-table: the kind of the cluster's devices that PipeDream's layers stand for; its first by default");
   flags.add("-o,--output", "FILE", "write the cluster there");
   flags.add("--profile", "FILE", "write the times of layers there");
-  flags.add("--precision", "FORMAT", "float32 (the default, TF32 off) or bfloat16");
-  flags.add("--optimizer", "NAME", "sgd_momentum (the default) or adamw");
+  add_arithmetic_flags(flags);
   flags.add("--confidence", "SHARE", "stop when 95 % intervals of median steps are this narrow; 0.02 by default");
   flags.add("--time-limit", "TIME", "or after so long; 2min by default");
   flags.add("--threads-per-rank", "NUMBER", "each rank is bound to as many cores; 1 by default");

@@ -64,8 +64,7 @@ exec::CalibrateJob read_calibrate_job(const FlagSet& flag_set) {
     job.hardware = devices->hardware;
     job.devices = devices->count;
   }
-  job.training.precision = static_cast<Precision>(flags.choice("--precision", {"float32", "bfloat16"}).value_or(0));
-  job.training.optimizer = static_cast<Optimizer>(flags.choice("--optimizer", {"sgd_momentum", "adamw"}).value_or(0));
+  read_arithmetic(flags, job.training);
   job.confidence = flags.number("--confidence", {0.001, 1.0}).value_or(job.confidence);
   job.time_limit = flags.seconds("--time-limit").value_or(job.time_limit);
   job.threads_per_rank = flags.integer("--threads-per-rank", {1, kMostThreads}).value_or(1);

@@ -100,8 +100,8 @@ std::string kind_of_layers(FlagReader& flags, const Cluster& cluster) {
 int run_calibrate_from_tables(const FlagSet& flag_set) {
   FaultList faults;
   FlagReader flags(flag_set, faults);
-  flags.refuse({"--devices", "--micro-batches", "--network", "--precision", "--optimizer", "--confidence",
-                "--time-limit", "--threads-per-rank", "--seed", "--timeout", "--hosts", "--hostfile"},
+  flags.refuse({"--devices", "--micro-batches", "--network", "--precision", "--optimizer", "--gradient-sum",
+                "--confidence", "--time-limit", "--threads-per-rank", "--seed", "--timeout", "--hosts", "--hostfile"},
                "together with --from-table");
   if (!flags.is_given("--cluster"))
     faults.add("--cluster", "nothing", "the cluster whose figures are replaced: a preset or a file");

@@ -14,8 +14,6 @@
 namespace gabra::cli {
 namespace {
 
-constexpr std::int64_t kMostBatch = std::int64_t{1} << 40;
-
 std::vector<std::string> preset_names() {
   std::vector<std::string> names;
   for (const ClusterPreset& preset : cluster_presets()) names.push_back(preset.name);
@@ -91,10 +89,15 @@ std::optional<PlanFile> InputLoader::plan(const std::string& flag, std::shared_p
 TrainingSettings InputLoader::training() {
   TrainingSettings training;
   training.global_batch = flags_.integer("--global-batch", {1, kMostBatch}).value_or(training.global_batch);
-  training.precision = static_cast<Precision>(flags_.choice("--precision", {"float32", "bfloat16"}).value_or(0));
-  training.optimizer = static_cast<Optimizer>(flags_.choice("--optimizer", {"sgd_momentum", "adamw"}).value_or(0));
+  read_arithmetic(flags_, training);
   training.clip_norm = flags_.positive_number("--clip-norm");
   return training;
+}
+
+void read_arithmetic(FlagReader& flags, TrainingSettings& training) {
+  training.precision = static_cast<Precision>(flags.choice("--precision", {"float32", "bfloat16"}).value_or(0));
+  training.optimizer = static_cast<Optimizer>(flags.choice("--optimizer", {"sgd_momentum", "adamw"}).value_or(0));
+  training.gradient_sum = static_cast<GradientSum>(flags.choice("--gradient-sum", {"plain", "wide"}).value_or(0));
 }
 
 void check_profile(const Problem& problem, FaultList& faults) {
@@ -106,10 +109,18 @@ void check_profile(const Problem& problem, FaultList& faults) {
              fmt::format("a profile of {} on {}", problem.network->name(), problem.cluster->name()));
 }
 
-void add_training_flags(FlagSet& flags) {
-  flags.add("--global-batch", "SAMPLES", "samples per update of the weights; 32 by default");
+void add_arithmetic_flags(FlagSet& flags) {
   flags.add("--precision", "FORMAT", "float32 (the default, TF32 off) or bfloat16");
   flags.add("--optimizer", "NAME", "sgd_momentum (the default) or adamw");
+  flags.add(
+      "--gradient-sum", "HOW",
+      "plain (the default), or wide: in float64 (of bfloat16 in float32), twice the bytes; float32 on CPU ranks then "
+      "trains to the same bits by every plan");
+}
+
+void add_training_flags(FlagSet& flags) {
+  flags.add("--global-batch", "SAMPLES", "samples per update of the weights; 32 by default");
+  add_arithmetic_flags(flags);
   flags.add("--clip-norm", "NORM", "clip the gradient of the whole model to this norm; none by default");
 }
 

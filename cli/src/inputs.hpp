@@ -33,7 +33,7 @@ class InputLoader {
   /// A plan file with what replaces its own parts.
   [[nodiscard]] std::optional<PlanFile> plan(const std::string& flag, std::shared_ptr<const Cluster> cluster,
                                              std::shared_ptr<const Profile> profile);
-  /// --global-batch, --precision, --optimizer, --clip-norm.
+  /// --global-batch, --precision, --optimizer, --gradient-sum, --clip-norm.
   [[nodiscard]] TrainingSettings training();
 
  private:
@@ -44,6 +44,10 @@ class InputLoader {
 /// Adds a fault when the profile has no layer of the network on any kind of device of the cluster: it was measured for
 /// another network or cluster.
 void check_profile(const Problem& problem, FaultList& faults);
+
+/// --precision, --optimizer, --gradient-sum.
+void read_arithmetic(FlagReader& flags, TrainingSettings& training);
+void add_arithmetic_flags(FlagSet& flags);
 
 /// Adds the flags that InputLoader::training() reads.
 void add_training_flags(FlagSet& flags);

@@ -68,6 +68,7 @@ void add_problem(Value& document, const Problem& problem) {
   document["precision"] = to_text(training.precision);
   document["optimizer"] = to_text(training.optimizer);
   if (training.clip_norm) document["clip_norm"] = *training.clip_norm;
+  document["gradient_sum"] = to_text(training.gradient_sum);
   document["is_calibrated"] = problem.cluster->is_calibrated();
   document["uncalibrated_device_kinds"] = uncalibrated_kinds(*problem.cluster);
 }

@@ -37,7 +37,7 @@ void read_overrides(FlagReader& flags, Plan& plan) {
 }
 
 void read_plan_file(FlagReader& flags, InputLoader& loader, SimulateRequest& request) {
-  flags.refuse({"--stages", "--global-batch", "--precision", "--optimizer", "--clip-norm"},
+  flags.refuse({"--stages", "--global-batch", "--precision", "--optimizer", "--gradient-sum", "--clip-norm"},
                "together with --plan, which has its own");
   const auto network = loader.network("--network");
   auto file = loader.plan("--plan", loader.cluster("--cluster"), loader.profile("--profile"));

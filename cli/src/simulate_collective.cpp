@@ -128,9 +128,10 @@ std::string to_json(const Cluster& cluster, const std::vector<DeviceId>& devices
 }  // namespace
 
 int run_collective(FlagReader& flags, PlatformReader read_platform) {
-  flags.refuse({"--plan", "--network", "--profile", "--stages", "--global-batch", "--precision", "--optimizer",
-                "--clip-norm", "--micro-batches", "--schedule", "--bucket", "--trace", "--svg", "--paje", "--timeline"},
-               "together with --collective");
+  flags.refuse(
+      {"--plan", "--network", "--profile", "--stages", "--global-batch", "--precision", "--optimizer", "--gradient-sum",
+       "--clip-norm", "--micro-batches", "--schedule", "--bucket", "--trace", "--svg", "--paje", "--timeline"},
+      "together with --collective");
   if (flags.is_on("--gantt")) flags.faults().add("--gantt", "this flag together with --collective", "one of the two");
   InputLoader loader(flags, read_platform);
   (void)flags.choice("--collective", {"all-reduce"});

@@ -53,6 +53,8 @@ std::string problem_line(const Problem& problem) {
   std::string text = fmt::format("{} on {} ({} devices), global batch {}, {}, {}", problem.network->name(),
                                  problem.cluster->name(), problem.cluster->device_count(), training.global_batch,
                                  to_text(training.precision), to_text(training.optimizer));
+  if (training.gradient_sum == GradientSum::Wide)
+    text += fmt::format(", gradients summed in {}", training.precision == Precision::Float32 ? "float64" : "float32");
   if (training.clip_norm) text += fmt::format(", gradient clipped to {:g}", *training.clip_norm);
   return text + '\n';
 }

@@ -19,7 +19,8 @@ MEASURES = ("accuracy", "auc")
 def write_plan(gabra, config, plan, path):
     command = [str(gabra), "simulate", "--network", config["network"], "--cluster", config["cluster"], "--global-batch",
                str(config["global_batch"]), "--micro-batches", str(config["micro_batches"]), "--stages", plan["stages"],
-               "--schedule", plan.get("schedule", "1f1b"), "--bucket", plan.get("bucket", "25 MB"), "-o", str(path), "--json"]
+               "--schedule", plan.get("schedule", "1f1b"), "--bucket", plan.get("bucket", "25 MB"), "--gradient-sum", config["gradient_sum"],
+               "-o", str(path), "--json"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

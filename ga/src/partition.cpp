@@ -68,7 +68,7 @@ double StageEstimator::reduce_seconds_per_byte(std::span<const DeviceId> devices
 
 double StageEstimator::gradient_bytes(std::int32_t first, std::int32_t end) const {
   const TrainingSettings& training = costs_.problem().training;
-  const auto bytes = parameter_bytes(training.precision, training.optimizer).gradient;
+  const auto bytes = parameter_bytes(training).gradient;
   return static_cast<double>(costs_.parameters(first, end) * bytes);
 }
 

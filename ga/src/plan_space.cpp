@@ -56,7 +56,7 @@ PlanSpace::PlanSpace(const Problem& problem, const SearchSpace& space)
   buckets_.erase(std::unique(buckets_.begin(), buckets_.end()), buckets_.end());
   const Bytes usual(25 * kMegabyte);
   usual_bucket_ = std::binary_search(buckets_.begin(), buckets_.end(), usual) ? usual : buckets_.front();
-  const auto bytes = parameter_bytes(problem.training.precision, problem.training.optimizer);
+  const auto bytes = parameter_bytes(problem.training);
   gradient_sums_.push_back(0);
   for (const UnitCosts& costs : problem.network->unit_costs()) {
     gradient_sums_.push_back(gradient_sums_.back() + costs.parameters * bytes.gradient);

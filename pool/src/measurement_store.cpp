@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/pool/measurement_store.hpp"
 
-#include "gabra/json/reader.hpp"
+#include "gabra/json/training.hpp"
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
@@ -24,14 +24,6 @@ std::string dumped(const Value& value) { return value.dump(-1, ' ', false, Value
 
 std::string fingerprint_text(std::uint64_t fingerprint) { return fmt::format("{:016x}", fingerprint); }
 
-Value training_value(const TrainingSettings& training) {
-  Value value{{"global_batch", training.global_batch},
-              {"precision", to_text(training.precision)},
-              {"optimizer", to_text(training.optimizer)}};
-  if (training.clip_norm) value["clip_norm"] = *training.clip_norm;
-  return value;
-}
-
 Value plan_value(const Plan& plan) {
   return {{"micro_batches", plan.micro_batches},
           {"schedule", to_text(plan.schedule)},
@@ -53,7 +45,7 @@ Value identity(const Problem& problem, const Plan& plan, const JobGreeting& job)
               {"network_fingerprint", fingerprint_text(problem.network->fingerprint())},
               {"cluster_fingerprint", fingerprint_text(problem.cluster->fingerprint())}};
   if (problem.profile != nullptr) value["profile_fingerprint"] = fingerprint_text(problem.profile->fingerprint());
-  value["training"] = training_value(problem.training);
+  value["training"] = to_value(problem.training);
   value["machine"] = machine_value(job);
   value["plan"] = plan_value(plan);
   value["git"] = job.git;

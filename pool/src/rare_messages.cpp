@@ -3,7 +3,7 @@
 
 #include "gabra/cluster/presets.hpp"
 #include "gabra/core/check.hpp"
-#include "gabra/json/reader.hpp"
+#include "gabra/json/training.hpp"
 #include "gabra/network/network_file.hpp"
 #include "gabra/network/profile.hpp"
 
@@ -42,19 +42,6 @@ auto read_embedded(json::ObjectReader& object, std::string_view key, bool is_req
     for (const Fault& fault : error.faults()) object.faults().add(fault.where, fault.seen, fault.allowed);
     return nullptr;
   }
-}
-
-TrainingSettings read_training(json::ObjectReader& object) {
-  TrainingSettings training;
-  const Value* value = object.required("training");
-  if (value == nullptr) return training;
-  json::ObjectReader reader(*value, object.place_of("training"), object.faults());
-  training.global_batch = reader.integer("global_batch", {1, std::int64_t{1} << 40U});
-  training.precision = static_cast<Precision>(reader.choice("precision", {"float32", "bfloat16"}));
-  training.optimizer = static_cast<Optimizer>(reader.choice("optimizer", {"sgd_momentum", "adamw"}));
-  if (reader.has("clip_norm")) training.clip_norm = reader.number("clip_norm", {.low = 0.0});
-  reader.finish();
-  return training;
 }
 
 Lost read_lost(json::ObjectReader& object) {
@@ -104,11 +91,7 @@ std::optional<Message> parse_rare_message(std::string_view line) {
 
 std::string to_line(const Header& header) {
   const Problem& problem = header.problem;
-  Value training{{"global_batch", problem.training.global_batch},
-                 {"precision", to_text(problem.training.precision)},
-                 {"optimizer", to_text(problem.training.optimizer)}};
-  if (problem.training.clip_norm) training["clip_norm"] = *problem.training.clip_norm;
-  Value value{{"schema", kSchema}, {"build", header.build}, {"training", std::move(training)}};
+  Value value{{"schema", kSchema}, {"build", header.build}, {"training", to_value(problem.training)}};
   value["network"] = embedded(to_json_text(*problem.network));
   value["cluster"] = embedded(to_json_text(*problem.cluster));
   if (problem.profile != nullptr) value["profile"] = embedded(to_json_text(*problem.profile));

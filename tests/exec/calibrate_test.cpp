@@ -58,6 +58,7 @@ TEST_F(Calibrate, ThenSimulateThenValidate) {
   // Steps that others disturbed are left out, but for the fewest that a round needs.
   EXPECT_GE(one.at("steps_s").size(), 2U);
   EXPECT_LE(one.at("steps_s").size(), 4U);
+  EXPECT_GE(one.at("steps_s").size() + one.at("disturbed_steps").get<std::size_t>(), 4U);
   EXPECT_GT(one.at("predicted").get<double>(), 0.0);
   EXPECT_GT(one.at("measured").get<double>(), 0.0);
   EXPECT_NEAR(one.at("error").get<double>(), one.at("predicted").get<double>() / one.at("measured").get<double>() - 1.0,

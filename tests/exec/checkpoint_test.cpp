@@ -459,6 +459,7 @@ TEST(ResumeCheck, EachDifferenceIsOneFaultThatNamesTheFile) {
       {[](auto& info) { info.training.clip_norm = std::nullopt; }, "the clip norm 1.5"},
       {[](auto& info) { info.training.optimizer = Optimizer::SgdMomentum; }, "the optimizer adamw"},
       {[](auto& info) { info.training.precision = Precision::Bfloat16; }, "the precision float32"},
+      {[](auto& info) { info.training.gradient_sum = GradientSum::Wide; }, "the gradient sum plain"},
       {[](auto& info) { info.seed = 5; }, "the seed"},
       {[](auto& info) { info.run->micro_batches = 2; }, "micro-batches per step: 4"},
       {[](auto& info) { info.run->update.learning_rate.base = 0.02; }, "the learning rate 0.01"},

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Random plans of small networks on 1 to 4 ranks against training in one process: losses, parameters, running
-// statistics. mpirun -np 4 run_parity_test FILE writes what was measured, stream by stream, for run_timeline_test;
-// mpirun -np N run_parity_test --cuda runs the plans on N GPUs, devices counted modulo N. Without them it is skipped
-// (status 77).
+// statistics; with wide sums of gradients, in float32, the same bits. mpirun -np 4 run_parity_test FILE writes what was
+// measured, stream by stream, for run_timeline_test; mpirun -np N run_parity_test --cuda runs the plans on N GPUs,
+// devices counted modulo N. Without them it is skipped (status 77).
 #include "gabra/exec/cpu_device.hpp"
 #include "gabra/exec/cuda_device.hpp"
+#include "gabra/exec/fake_communicator.hpp"
 #include "gabra/exec/interpreter.hpp"
 #include "gabra/exec/measured_timeline.hpp"
 #include "gabra/exec/mpi_communicator.hpp"
@@ -179,6 +180,7 @@ class ParityTest {
       check_case(i);
       world_.barrier();
     }
+    if (!ranks_.is_cuda) check_wide_sums();
     note_ = "all cases";
     if (world_.rank() == 0 && ranks_.is_cuda && world_.size() > 1) {
       fmt::print("{} sums ran beside a backward of their rank\n", overlaps_);
@@ -191,8 +193,8 @@ class ParityTest {
     const double worst64 = world_.max(worst_[true]);
     const double worst32 = world_.max(worst_[false]);
     if (world_.rank() == 0)
-      fmt::print("{} plans, {} faults; largest difference {:.1e} in float64, {:.1e} in float32\n", cases_.size(),
-                 faults, worst64, worst32);
+      fmt::print("{} plans, also with wide sums, {} faults; largest difference {:.1e} in float64, {:.1e} in float32\n",
+                 cases_.size(), faults, worst64, worst32);
     return faults == 0 ? 0 : 1;
   }
 
@@ -226,6 +228,43 @@ class ParityTest {
     check_bytes(small, program, found);
     const Timeline timeline = gather_timeline(program, found.spans, world_);
     if (world_.rank() == 0) check_timeline(i, program, timeline);
+  }
+
+  /// All plans in float32, with gradients summed in float64, against the plan of one device: the same bits.
+  void check_wide_sums() {
+    std::map<std::size_t, Found> serial;  // by problem; every rank trains alone
+    for (std::size_t i = 0; i < cases_.size(); ++i) {
+      SmallProblem small = problems_[cases_[i].problem];
+      small.is_float64 = false;
+      note_ = fmt::format("case {} with wide sums: {}", i, describe_case(problems_, cases_[i]));
+      small.problem.training.gradient_sum = GradientSum::Wide;
+      if (!serial.contains(cases_[i].problem)) serial[cases_[i].problem] = train_alone(small, cases_[i].plan);
+      const Program program = compile_or_die(small.problem, cases_[i].plan);
+      const Found found = run_case(small, program, ranks_, *communicator_);
+      check_bytes(small, program, found);
+      compare_with_serial(serial.at(cases_[i].problem), found);
+      world_.barrier();
+    }
+  }
+
+  /// All units on this rank, in the micro-batches of `plan`.
+  Found train_alone(const SmallProblem& small, Plan plan) {
+    const auto units = static_cast<std::int32_t>(small.problem.network->unit_count());
+    plan.stages = {Stage{.first_unit = 0, .end_unit = units, .devices = {DeviceId(0)}}};
+    const Program program = compile_or_die(small.problem, plan);
+    FakeWorld alone(1);
+    return run_case(small, program, ranks_, *alone.communicator(0));
+  }
+
+  void compare_with_serial(const Found& serial, const Found& found) {
+    for (std::size_t step = 0; step < kSteps; ++step) {
+      const double loss = world_.sum(found.losses[step]);
+      // Those of micro-batches have the same bits; ranks add them in float64, in the plan's order.
+      if (!(std::abs(loss - serial.losses[step]) <= 1e-14 * std::abs(loss)))
+        fault(fmt::format("loss of step {} is {:.17g}, not {:.17g}", step, loss, serial.losses[step]));
+    }
+    for (const auto& [name, tensor] : found.state)
+      if (!at::equal(tensor, serial.state.at(name))) fault(name + " has other bits");
   }
 
   void compare(const SmallProblem& small, const Expected& expected, const Found& found) {

@@ -65,6 +65,24 @@ TEST_F(Train, PlansTrainAlikeAndRepeatBitForBit) {
   EXPECT_EQ(read_text(folder_.file("b/step-000003.pt")), read_text(folder_.file("c/step-000003.pt")));
 }
 
+TEST_F(Train, WithWideSumsEveryPlanEndsWithTheSameBits) {
+  const std::string network = "3d-resattnet-18:width=8,input=1x32x32x32";
+  for (const char* settings : {"--gradient-sum wide", "--gradient-sum wide --optimizer adamw --clip-norm 0.5"}) {
+    const std::string wide = settings;
+    make_plan("serial", "0-12@0", wide, network);
+    make_plan("replicas", "0-12@0,1,2", wide + " --bucket 1kB", network);
+    make_plan("uneven", "0-3@0,1 4-8@2/always 9-12@1", wide + " --schedule gpipe", network);
+    for (const char* plan : {"serial", "replicas", "uneven"})
+      (void)run("train --plan " + std::string(plan) +
+                ".json --synthetic --steps 12 --learning-rate 0.05 --checkpoint-dir " + plan);
+    const std::string expected = read_text(folder_.file("serial/step-000012.pt"));
+    for (const char* plan : {"replicas", "uneven"})
+      EXPECT_TRUE(read_text(folder_.file(std::string(plan) + "/step-000012.pt")) == expected)
+          << settings << " " << plan;
+    for (const char* plan : {"serial", "replicas", "uneven"}) std::filesystem::remove_all(folder_.file(plan));
+  }
+}
+
 TEST_F(Train, ResumesBitForBitAndByAnotherPlan) {
   make_plan("plan", "0-5@0 6-12@1");
   make_plan("serial", "0-12@0");

@@ -230,5 +230,25 @@ TEST(Compiler, ClippingWaitsForAllBackwardsAndPrecedesUpdates) {
   }
 }
 
+TEST(Compiler, WideSumsMoveAndKeepTwiceTheGradients) {
+  Problem problem = test::toy_problem(equal_layers(2, {1, 1, 8, 400}), {.devices = 2}, 4);
+  problem.training.clip_norm = 1.0;
+  const Plan plan{.micro_batches = 2,
+                  .stages = {{.first_unit = 0, .end_unit = 2, .devices = {DeviceId(0), DeviceId(1)}}}};
+  const Program plain = compiled(problem, plan);
+  problem.training.gradient_sum = GradientSum::Wide;
+  const Program wide = compiled(problem, plan);
+  ASSERT_EQ(plain.instructions.size(), wide.instructions.size());
+  for (std::size_t i = 0; i < plain.instructions.size(); ++i) {
+    const Instruction& one = plain.instructions[i];
+    const bool is_sum = one.opcode == Opcode::AllReduce || one.opcode == Opcode::ClipNorm;
+    EXPECT_EQ(wide.instructions[i].bytes.value(), (is_sum ? 2 : 1) * one.bytes.value()) << describe(one);
+  }
+  const auto gradients = static_cast<std::size_t>(MemoryCategory::Gradients);
+  for (std::size_t category = 0; category < plain.static_memory[0].size(); ++category)
+    EXPECT_EQ(wide.static_memory[0][category].value(),
+              (category == gradients ? 2 : 1) * plain.static_memory[0][category].value());
+}
+
 }  // namespace
 }  // namespace gabra

@@ -21,6 +21,7 @@ PlanFile some_file() {
   file.problem.training.precision = Precision::Bfloat16;
   file.problem.training.optimizer = Optimizer::AdamW;
   file.problem.training.clip_norm = 0.1;
+  file.problem.training.gradient_sum = GradientSum::Wide;
   file.plan = {.micro_batches = 4,
                .schedule = Schedule::GPipe,
                .bucket = Bytes(12345),
@@ -54,6 +55,7 @@ TEST(PlanFile, ReadsBackIdentically) {
   EXPECT_EQ(again.problem.training.precision, Precision::Bfloat16);
   EXPECT_EQ(again.problem.training.optimizer, Optimizer::AdamW);
   EXPECT_EQ(again.problem.training.clip_norm, 0.1);
+  EXPECT_EQ(again.problem.training.gradient_sum, GradientSum::Wide);
   EXPECT_EQ(again.problem.network->fingerprint(), file.problem.network->fingerprint());
   EXPECT_EQ(again.problem.cluster->fingerprint(), file.problem.cluster->fingerprint());
   EXPECT_EQ(to_json_text(again), text);

@@ -23,7 +23,8 @@ Problem some_problem() {
   Problem problem;
   problem.network = std::make_shared<const Network>(make_zoo_network("3d-resattnet-18:width=8,input=1x32x32x32"));
   problem.cluster = std::make_shared<const Cluster>(make_preset_cluster("dgx1-v100"));
-  problem.training = {.global_batch = 16, .optimizer = Optimizer::AdamW, .clip_norm = 0.1};
+  problem.training = {
+      .global_batch = 16, .optimizer = Optimizer::AdamW, .clip_norm = 0.1, .gradient_sum = GradientSum::Wide};
   return problem;
 }
 
@@ -101,6 +102,7 @@ TEST(PoolMessages, TheHeaderCarriesTheProblemExactly) {
   EXPECT_EQ(header.problem.training.global_batch, 16);
   EXPECT_EQ(header.problem.training.optimizer, Optimizer::AdamW);
   EXPECT_EQ(header.problem.training.clip_norm, 0.1);
+  EXPECT_EQ(header.problem.training.gradient_sum, GradientSum::Wide);
   EXPECT_EQ(to_line(header), line);
 }
 

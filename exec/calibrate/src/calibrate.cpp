@@ -77,8 +77,7 @@ class Calibration {
   void time_all_messages() {
     if (world_.size() < 2) return;
     const Monitor::Waiting waiting(monitor_, "test messages between all ranks");
-    const std::int64_t gradients =
-        job_.network->parameters() * parameter_bytes(job_.training.precision, job_.training.optimizer).gradient;
+    const std::int64_t gradients = job_.network->parameters() * parameter_bytes(job_.training).gradient;
     constexpr std::int64_t kMost = std::int64_t{256} << 20;
     const MessageBenchOptions options{.largest_all_reduce = Bytes(std::min(gradients, kMost)),
                                       .time_limit = job_.time_limit * kShareOfMessages};

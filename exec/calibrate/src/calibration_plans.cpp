@@ -21,7 +21,7 @@ constexpr std::int64_t kUnits = 3;  // of each device's micro-batches the last b
 
 /// Of such a size that there are about `count`.
 Bytes bucket_of(const Network& network, const TrainingSettings& training, std::int64_t count) {
-  const std::int64_t bytes = network.parameters() * parameter_bytes(training.precision, training.optimizer).gradient;
+  const std::int64_t bytes = network.parameters() * parameter_bytes(training).gradient;
   return Bytes(std::max<std::int64_t>(1, (bytes + count - 1) / count));
 }
 

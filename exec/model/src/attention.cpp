@@ -25,14 +25,22 @@ class Projection {
   }
   /// Adds to the gradients of the parameters and to `input_gradient`, which is defined.
   void backward(const at::Tensor& gradient, const at::Tensor& x, at::Tensor& input_gradient, bool wants_input) {
-    const bool is_first = weight_.take_beta() == 0.0;
-    for (std::int64_t i = 0; i < x.size(0); ++i)
-      matrix_gradient_.addmm_(gradient[i], x[i].t(), is_first && i == 0 ? 0.0 : 1.0);
+    if (weight_.is_as_wide_as_value()) {
+      add_product(gradient, x, matrix_gradient_, weight_.take_beta());
+    } else {
+      at::Tensor sum = at::empty_like(matrix_);
+      add_product(gradient, x, sum, 0.0);
+      weight_.accumulate(sum);
+    }
     bias_.accumulate(gradient.sum(at::IntArrayRef{0, 2}));
     if (wants_input) input_gradient.baddbmm_(expanded(x.size(0)).transpose(1, 2), gradient);
   }
 
  private:
+  /// sum = beta sum + the products of all samples.
+  static void add_product(const at::Tensor& gradient, const at::Tensor& x, at::Tensor& sum, double beta) {
+    for (std::int64_t i = 0; i < x.size(0); ++i) sum.addmm_(gradient[i], x[i].t(), i == 0 ? beta : 1.0);
+  }
   [[nodiscard]] at::Tensor expanded(std::int64_t samples) const {
     return matrix_.unsqueeze(0).expand({samples, matrix_.size(0), matrix_.size(1)});
   }

@@ -97,8 +97,22 @@ class BatchNormOnCpu final : public LayerKernel {
     return {x.size(0), positions, x.size(1) * positions};
   }
   static void add_to(Parameter& parameter, std::int64_t channel, double value, bool adds) {
-    T& sum = parameter.gradient.mutable_data_ptr<T>()[channel];
-    sum = adds ? sum + static_cast<T>(value) : static_cast<T>(value);
+    const auto contribution = static_cast<T>(value);  // rounded also where sums are wide: these are exact then
+    if (parameter.is_as_wide_as_value())
+      add_to(parameter.gradient.mutable_data_ptr<T>()[channel], contribution, adds);
+    else
+      add_to(parameter.gradient.mutable_data_ptr<double>()[channel], contribution, adds);
+  }
+  template <class Sum>
+  static void add_to(Sum& sum, T contribution, bool adds) {
+    sum = adds ? sum + static_cast<Sum>(contribution) : static_cast<Sum>(contribution);
+  }
+  void add_pending(const at::Tensor& pending, std::int64_t channel, double value) const {
+    const auto contribution = static_cast<T>(value);
+    if (pending.scalar_type() == at::kDouble)
+      pending.mutable_data_ptr<double>()[channel] += static_cast<double>(contribution);
+    else
+      pending.mutable_data_ptr<T>()[channel] += contribution;
   }
 
   /// Mean and 1 / deviation of channel `c` into moment[0] and moment[channels].
@@ -116,8 +130,8 @@ class BatchNormOnCpu final : public LayerKernel {
     moment[channels] = static_cast<double>(cpu::inverse_deviation<T>(found, runs, epsilon_));
     if (!pass.context.updates_statistics) return;
     const double share = statistics_share(statistics_, state_, pass);
-    statistics_.pending_mean.mutable_data_ptr<T>()[c] += static_cast<T>(share * found.mean);
-    statistics_.pending_var.mutable_data_ptr<T>()[c] += static_cast<T>(share * found.squares / (count - 1.0));
+    add_pending(statistics_.pending_mean, c, share * found.mean);
+    add_pending(statistics_.pending_var, c, share * found.squares / (count - 1.0));
   }
 
   double epsilon_;

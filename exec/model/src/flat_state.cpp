@@ -15,6 +15,12 @@ namespace {
 
 c10::ScalarType wide_type(c10::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
+/// Of gradients.
+c10::ScalarType sum_type(const ModelOptions& options) {
+  if (!options.sums_wide) return options.dtype;
+  return options.dtype == at::kBFloat16 ? at::kFloat : at::kDouble;
+}
+
 bool lies_in(const UnitRange& range, const Network& network, std::size_t layer) {
   const auto units = network.units();
   return layer >= units[static_cast<std::size_t>(range.first)].first.index() &&
@@ -93,7 +99,7 @@ void FlatState::allocate_bucket(std::size_t bucket, const Network& network, cons
   Bucket& flat = buckets_[bucket];
   flat.weights =
       only_outputs_ ? at::zeros({total}, kind.dtype(options.dtype)) : at::empty({total}, kind.dtype(options.dtype));
-  if (!only_outputs_) flat.gradients = at::zeros({total}, kind.dtype(options.dtype));
+  if (!only_outputs_) flat.gradients = at::zeros({total}, kind.dtype(sum_type(options)));
   for (std::size_t s = 0; s < state_names_.size(); ++s)
     flat.state.push_back(at::zeros({total}, kind.dtype(wide_type(options.dtype))));
   for (const auto& [index, rule] : rules) {
@@ -115,7 +121,7 @@ void FlatState::allocate_statistics(const Network& network, const ModelOptions& 
   if (total == 0) return;
   const auto kind = at::TensorOptions().device(options.device).dtype(wide_type(options.dtype));
   running_ = at::zeros({total}, kind);
-  if (!only_outputs_) pending_ = at::zeros({total}, kind);
+  if (!only_outputs_) pending_ = at::zeros({total}, options.sums_wide ? kind.dtype(at::kDouble) : kind);
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = network.layers()[first_layer_ + i];

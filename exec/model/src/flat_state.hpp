@@ -20,19 +20,22 @@ namespace gabra::exec {
 /// A parameter: views into the flat tensors of its bucket.
 struct Parameter {
   std::string name;
-  at::Tensor value, gradient;
+  at::Tensor value, gradient;  ///< of one shape; the gradient may be wider (ModelOptions::sums_wide)
   /// False since the last update: what `gradient` holds is stale and stands for zero.
   bool has_gradient = false;
 
   /// gradient += contribution, written directly the first time.
   void accumulate(const at::Tensor& contribution);
-  /// For products that write into `gradient` themselves: 0 the first time, then 1.
+  /// Whether products can write into `gradient` themselves, by take_beta().
+  [[nodiscard]] bool is_as_wide_as_value() const { return gradient.scalar_type() == value.scalar_type(); }
+  /// 0 the first time, then 1.
   [[nodiscard]] double take_beta();
   /// Makes stale memory the zeros that it stands for.
   void settle();
 };
 
-/// Running statistics of one batch norm, views into the flat tensors of the stage; float32 (float64 in Double).
+/// Running statistics of one batch norm, views into the flat tensors of the stage; float32 (float64 in Double), pending
+/// ones float64 with ModelOptions::sums_wide.
 struct BatchStatistics {
   at::Tensor running_mean, running_var, pending_mean, pending_var;
   double momentum = 0.1;

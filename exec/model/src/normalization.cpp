@@ -38,8 +38,8 @@ class BatchNormKernel final : public LayerKernel {
         at::_batch_norm_impl_index(x, wide(weight_), wide(bias_), mean, variance, true, 1.0, epsilon_, kMayUseCudnn);
     if (pass.context.updates_statistics) {
       const double share = statistics_share(statistics_, state_, pass);
-      statistics_.pending_mean.add_(mean, share);
-      statistics_.pending_var.add_(variance, share);
+      add_pending(statistics_.pending_mean, mean, share);
+      add_pending(statistics_.pending_var, variance, share);
     }
     saved.tensors = {x, saved_mean, saved_scale, reserve};
     saved.implementation = implementation;
@@ -62,6 +62,14 @@ class BatchNormKernel final : public LayerKernel {
   /// Parameters in the precision of the statistics, as LibTorch wants them for bfloat16 inputs.
   [[nodiscard]] at::Tensor wide(const Parameter& parameter) const {
     return parameter.value.to(statistics_.running_mean.scalar_type());
+  }
+
+  /// Where sums are wide, the product is rounded before: its sums are exact then.
+  static void add_pending(at::Tensor& pending, const at::Tensor& statistic, double share) {
+    if (pending.scalar_type() == statistic.scalar_type())
+      pending.add_(statistic, share);
+    else
+      pending.add_(statistic.mul(share));
   }
 
   static constexpr bool kMayUseCudnn = true;

@@ -26,6 +26,15 @@ FlatStep part_of(const FlatStep& step, std::int64_t at, std::int64_t count) {
   return {part(step.weights), part(step.gradients), part(step.first), part(step.second), part(step.master)};
 }
 
+/// Steps with gradients of another width than the weights, `chunk` elements at a time, by `take`.
+template <class Take>
+void step_converted(const FlatStep& step, std::int64_t chunk, const Take& take) {
+  for (std::int64_t at = 0; at < step.weights.numel(); at += chunk) {
+    const FlatStep part = part_of(step, at, std::min(chunk, step.weights.numel() - at));
+    take(FlatStep{part.weights, part.gradients.to(part.weights.scalar_type()), part.first, part.second, {}});
+  }
+}
+
 /// Steps of the master weights, `chunk` elements at a time, by `take`, which gets gradients as wide as they are; the
 /// weights are rounded from them.
 template <class Take>
@@ -82,8 +91,11 @@ void fused_step(Optimizer optimizer, const UpdateOptions& options, std::span<con
 }  // namespace
 
 void step_on_cpu(Optimizer optimizer, const UpdateOptions& options, const FlatStep& step) {
+  const auto take = [&](const FlatStep& part) { step_whole_on_cpu<float>(optimizer, options, part); };
   if (step.master.defined())
-    step_master(step, kCpuChunk, [&](const FlatStep& wide) { step_whole_on_cpu<float>(optimizer, options, wide); });
+    step_master(step, kCpuChunk, take);
+  else if (step.gradients.scalar_type() != step.weights.scalar_type())
+    step_converted(step, kCpuChunk, take);
   else if (step.weights.scalar_type() == at::kFloat)
     step_whole_on_cpu<float>(optimizer, options, step);
   else
@@ -92,11 +104,14 @@ void step_on_cpu(Optimizer optimizer, const UpdateOptions& options, const FlatSt
 
 void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, std::span<const FlatStep> steps) {
   std::vector<FlatStep> whole;
+  const auto take = [&](const FlatStep& part) { fused_step(optimizer, options, {&part, 1}); };
   for (const FlatStep& step : steps) {
-    if (!step.master.defined())
-      whole.push_back(step);
+    if (step.master.defined())
+      step_master(step, kGpuChunk, take);
+    else if (step.gradients.scalar_type() != step.weights.scalar_type())
+      step_converted(step, kGpuChunk, take);
     else
-      step_master(step, kGpuChunk, [&](const FlatStep& wide) { fused_step(optimizer, options, {&wide, 1}); });
+      whole.push_back(step);
   }
   if (!whole.empty()) fused_step(optimizer, options, whole);
 }

@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace gabra::exec {
@@ -12,9 +14,30 @@ at::Tensor affine(const at::Tensor& rows, const Parameter& weight, const Paramet
   return bias != nullptr ? at::addmm(bias->value, rows, weight.value.t()) : at::mm(rows, weight.value.t());
 }
 
+namespace {
+
+/// The product is made some rows at a time: all of it may be as large as the weights.
+void accumulate_product(Parameter& weight, const at::Tensor& left, const at::Tensor& right) {
+  constexpr std::int64_t kElements = std::int64_t{1} << 20;
+  const bool is_first = weight.take_beta() == 0.0;
+  const std::int64_t rows = std::max<std::int64_t>(1, kElements / right.size(1));
+  for (std::int64_t at = 0; at < left.size(0); at += rows) {
+    const std::int64_t count = std::min(rows, left.size(0) - at);
+    const at::Tensor part = at::mm(left.narrow(0, at, count), right);
+    at::Tensor sum = weight.gradient.narrow(0, at, count);
+    is_first ? sum.copy_(part) : sum.add_(part);
+  }
+}
+
+}  // namespace
+
 void affine_backward(const at::Tensor& gradient, const at::Tensor& rows, Parameter& weight, Parameter* bias) {
-  const double beta = weight.take_beta();
-  weight.gradient.addmm_(gradient.t(), rows, beta);
+  if (weight.is_as_wide_as_value()) {
+    const double beta = weight.take_beta();
+    weight.gradient.addmm_(gradient.t(), rows, beta);
+  } else {
+    accumulate_product(weight, gradient.t(), rows);
+  }
   if (bias != nullptr) bias->accumulate(gradient.sum(0));
 }
 
@@ -56,7 +79,7 @@ class EmbeddingKernel final : public LayerKernel {
   void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> /*input_gradients*/) override {
     const at::Tensor ids = std::move(saved.tensors[0]);
     token_.settle();
-    token_.gradient.index_add_(0, ids.flatten(), gradient.flatten(0, 1));
+    token_.gradient.index_add_(0, ids.flatten(), gradient.flatten(0, 1).to(token_.gradient.scalar_type()));
     position_.settle();
     position_.gradient.narrow(0, 0, ids.size(1)).add_(gradient.sum(0));
   }

@@ -88,6 +88,7 @@ Interpreter::Impl::Impl(const Program& of_run, Parts of_rank)
       slots(of_run.instructions.size()),
       loaded(of_run.instructions.size()) {
   if (parts.class_weights.defined()) parts.class_weights = to_device(parts.class_weights, parts.model.device);
+  parts.model.sums_wide = parts.training.gradient_sum == GradientSum::Wide;
   parts.model.between_layers = [&device = parts.device] { device.between_layers(); };
   for (std::size_t s = 0; s < program.stages.size(); ++s) {
     const StageOutline& outline = program.stages[s];
@@ -262,6 +263,8 @@ void Interpreter::Impl::transfer_done(InstructionId id, at::Tensor tensor) {
   if (one.opcode != Opcode::ClipNorm) return;
   norm = tensor.sqrt();
   clip_factor = norm.add(1e-6).reciprocal().mul(*parts.training.clip_norm).clamp_max(1.0).squeeze();
+  // The order in which stages added their squares shows in the last bits: rounded, so that no gradient shows it.
+  if (parts.model.dtype != c10::ScalarType::Double) clip_factor = clip_factor.to(c10::ScalarType::Float);
 }
 
 at::Tensor Interpreter::Impl::receive_buffer(const Instruction& one) const {
@@ -276,16 +279,19 @@ at::Tensor Interpreter::Impl::receive_buffer(const Instruction& one) const {
 
 /// Gradients of a replicated stage are equal on all its devices by now: the first counts them.
 at::Tensor Interpreter::Impl::own_squared_norm() const {
-  const auto type = parts.model.dtype == c10::ScalarType::Double ? c10::ScalarType::Double : c10::ScalarType::Float;
+  const bool is_wide = parts.model.dtype == c10::ScalarType::Double || parts.model.sums_wide;
   at::Tensor sum = at::zeros({1}, at::TensorOptions(parts.model.device).dtype(c10::ScalarType::Double));
   for (const auto& [stage, module] : modules)
     if (program.stages[stage.index()].devices.front() == routes.device()) sum.add_(module->squared_gradient_norm());
-  return sum.to(type);
+  return is_wide ? sum : sum.to(c10::ScalarType::Float);
 }
 
-/// In float64, which no plan has, everything is twice as large.
+/// In float64, which no plan has, everything is twice as large but what is summed in float64 anyway.
 void Interpreter::Impl::check_bytes(const Instruction& one, const at::Tensor& tensor) const {
-  const std::int64_t factor = parts.model.dtype == c10::ScalarType::Double ? 2 : 1;
+  const bool is_sum =
+      one.opcode == Opcode::AllReduce || one.opcode == Opcode::CombineStatistics || one.opcode == Opcode::ClipNorm;
+  const std::int64_t factor =
+      parts.model.dtype == c10::ScalarType::Double && !(is_sum && parts.model.sums_wide) ? 2 : 1;
   GABRA_CHECK(static_cast<std::int64_t>(tensor.nbytes()) == factor * one.bytes.value(),
               fmt::format("{}: {} bytes, and the Program says {}", describe(one), tensor.nbytes(), one.bytes.value()));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gabra/core/check.hpp"
 #include "gabra/exec/checkpoint.hpp"
-#include "gabra/json/reader.hpp"
+#include "gabra/json/training.hpp"
 #include "gabra/network/network_file.hpp"
 #include "gabra/plan/plan.hpp"
 
@@ -19,30 +19,7 @@ json::Value embedded(const std::string& text) {
   return value;
 }
 
-const std::vector<std::string> kPrecisions{"float32", "bfloat16"};
-const std::vector<std::string> kOptimizers{"sgd_momentum", "adamw"};
 const std::vector<std::string> kSchedules{"constant", "cosine", "step"};  // in the order of LearningRateRule
-
-json::Value to_value(const TrainingSettings& training) {
-  json::Value value{{"global_batch", training.global_batch},
-                    {"precision", to_text(training.precision)},
-                    {"optimizer", to_text(training.optimizer)}};
-  if (training.clip_norm) value["clip_norm"] = *training.clip_norm;
-  return value;
-}
-
-TrainingSettings read_training(json::ObjectReader& object) {
-  TrainingSettings training;
-  const json::Value* value = object.required("training");
-  if (value == nullptr) return training;
-  json::ObjectReader inner(*value, object.place_of("training"), object.faults());
-  training.global_batch = inner.integer("global_batch", json::kPositive);
-  training.precision = static_cast<Precision>(inner.choice("precision", kPrecisions));
-  training.optimizer = static_cast<Optimizer>(inner.choice("optimizer", kOptimizers));
-  if (inner.has("clip_norm")) training.clip_norm = inner.number("clip_norm");
-  inner.finish();
-  return training;
-}
 
 json::Value to_value(const RunSettings& run) {
   const LearningRate& rate = run.update.learning_rate;

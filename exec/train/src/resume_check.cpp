@@ -116,6 +116,8 @@ void compare_settings(const Checkpoint& checkpoint, const CheckpointInfo& ours, 
                           gabra::to_text(ours.training.optimizer), "the plan");
   comparison.expect_equal("the precision", gabra::to_text(theirs.training.precision),
                           gabra::to_text(ours.training.precision), "the plan");
+  comparison.expect_equal("the gradient sum", gabra::to_text(theirs.training.gradient_sum),
+                          gabra::to_text(ours.training.gradient_sum), "the plan");
   comparison.expect_equal("the clip norm", clip_text(theirs.training), clip_text(ours.training), "the plan");
   comparison.expect_equal("the seed", theirs.seed, ours.seed, "--seed");
   compare_learning_rates(comparison, before.update.learning_rate, now.update.learning_rate);

@@ -22,6 +22,7 @@ constexpr double kPoorTransfers = 0.2;  // messages of all sizes by two figures
 constexpr double kPoorRoofline = 0.5;   // single layers by a few figures per class
 constexpr std::int64_t kSmallMessage = std::int64_t{64} << 10;  // bytes up to which the cache makes no difference
 constexpr double kMostSlowdown = 20.0;                          // a device that computes nothing while it communicates
+constexpr double kMostLost = 1.0 - 1.0 / kMostSlowdown;
 
 /// Medians of one unit at one size of micro-batch.
 struct UnitTimes {
@@ -306,7 +307,7 @@ void MachineFitter::fit_overheads() {
 
 /// Bytes that an update of the whole network moves: everything is read, all but the gradient written.
 double MachineFitter::parameter_traffic() const {
-  const ParameterBytes bytes = parameter_bytes(samples_.training.precision, samples_.training.optimizer);
+  const ParameterBytes bytes = parameter_bytes(samples_.training);
   return static_cast<double>(network_.parameters()) *
          static_cast<double>(2 * bytes.weight + bytes.gradient + 2 * bytes.optimizer_state);
 }
@@ -386,12 +387,17 @@ void MachineFitter::fit_message_slowdowns() {
   }
   if (!has_any) return;
   const auto [received, sent] = sums.solve_non_negative();
-  const auto slowdown_of = [](double share) { return 1.0 / (1.0 - std::clamp(share, 0.0, 1.0 - 1.0 / kMostSlowdown)); };
+  const auto slowdown_of = [](double share) { return 1.0 / (1.0 - std::clamp(share, 0.0, kMostLost)); };
+  const auto text_of = [](double share) {
+    std::string text = fmt::format("{:.0f} %", 100.0 * std::clamp(share, 0.0, kMostLost));
+    if (share > kMostLost)
+      text += fmt::format(" (the most that a cluster can say; passes lose {:.1f} times as much)", share);
+    return text;
+  };
   kind_.receive_slowdown = slowdown_of(received);
   kind_.send_slowdown = slowdown_of(sent);
-  notes_.push_back(
-      fmt::format("while a message is received, compute loses {:.0f} % of that time, while one is sent {:.0f} %",
-                  100.0 * received, 100.0 * sent));
+  notes_.push_back(fmt::format("while a message is received, compute loses {} of that time, while one is sent {}",
+                               text_of(received), text_of(sent)));
 }
 
 void MachineFitter::fit_links() {
@@ -495,7 +501,7 @@ void MachineFitter::fit_communication_slowdown() {
     if (has_several()) warnings_.emplace_back("no all-reduce ran beside compute: communication_slowdown stays 1");
     return;
   }
-  const double share = std::clamp(median(lost) / communication, 0.0, 1.0 - 1.0 / kMostSlowdown);
+  const double share = std::clamp(median(lost) / communication, 0.0, kMostLost);
   kind_.communication_slowdown = 1.0 / (1.0 - share);
   notes_.push_back(fmt::format("while an all-reduce runs, compute loses {:.0f} % of that time ({} of {})",
                                100.0 * share, to_text(Seconds(std::max(0.0, median(lost)))),

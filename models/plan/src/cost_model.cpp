@@ -169,7 +169,7 @@ Seconds CostModel::update(std::int32_t first, std::int32_t end, DeviceKindId kin
   const std::int64_t count = parameters(first, end);
   if (count == 0) return Seconds(0.0);
   // Everything is read and all but the gradient is written.
-  const ParameterBytes bytes = parameter_bytes(problem_.training.precision, problem_.training.optimizer);
+  const ParameterBytes bytes = parameter_bytes(problem_.training);
   const auto moved = static_cast<double>(count * (2 * bytes.weight + bytes.gradient + 2 * bytes.optimizer_state));
   const DeviceKind& device_kind = problem_.cluster->kind(kind);
   if (device_kind.update_bandwidth > BytesPerSecond(0.0))
@@ -265,7 +265,7 @@ Bytes CostModel::saved_bytes(std::int32_t first, std::int32_t end) {
 }
 
 Bytes CostModel::state_bytes(std::int32_t first, std::int32_t end) const {
-  const ParameterBytes bytes = parameter_bytes(problem_.training.precision, problem_.training.optimizer);
+  const ParameterBytes bytes = parameter_bytes(problem_.training);
   return Bytes(parameters(first, end) * (bytes.weight + bytes.gradient + bytes.optimizer_state) +
                buffers(first, end) * 4);
 }

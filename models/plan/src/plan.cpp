@@ -35,6 +35,8 @@ std::string_view to_text(Optimizer optimizer) { return optimizer == Optimizer::S
 
 std::string_view to_text(Precision precision) { return precision == Precision::Float32 ? "float32" : "bfloat16"; }
 
+std::string_view to_text(GradientSum sum) { return sum == GradientSum::Plain ? "plain" : "wide"; }
+
 namespace {
 
 void check_units(const Stage& stage, std::int32_t expected, std::int32_t unit_count, const std::string& where,

@@ -5,6 +5,7 @@
 #include "gabra/core/check.hpp"
 #include "gabra/core/error.hpp"
 #include "gabra/json/reader.hpp"
+#include "gabra/json/training.hpp"
 #include "gabra/network/network_file.hpp"
 
 #include <fmt/format.h>
@@ -17,13 +18,10 @@
 namespace gabra {
 namespace {
 
-constexpr std::int64_t kMostBatch = std::int64_t{1} << 40;
 constexpr std::size_t kMostStages = 100000;
 
 const std::vector<std::string> kSchedules{"sequential", "gpipe", "1f1b"};
 const std::vector<std::string> kRecomputes{"never", "always", "except_last"};
-const std::vector<std::string> kPrecisions{"float32", "bfloat16"};
-const std::vector<std::string> kOptimizers{"sgd_momentum", "adamw"};
 
 /// Parses an embedded document with its own parser; its faults are reported as of `place` in the plan's file.
 template <class Parse>
@@ -70,24 +68,6 @@ std::optional<std::uint64_t> read_fingerprint(json::ObjectReader& object, std::s
   }
   object.faults().add(object.place_of(key).text(), json::seen(*value), "16 hexadecimal digits");
   return std::nullopt;
-}
-
-TrainingSettings read_training(json::ObjectReader& object) {
-  TrainingSettings training;
-  const json::Value* value = object.required("training");
-  if (value == nullptr) return training;
-  json::ObjectReader reader(*value, object.place_of("training"), object.faults());
-  training.global_batch = reader.integer("global_batch", {1, kMostBatch});
-  training.precision = static_cast<Precision>(reader.choice_or("precision", kPrecisions, 0));
-  training.optimizer = static_cast<Optimizer>(reader.choice_or("optimizer", kOptimizers, 0));
-  if (const json::Value* norm = reader.optional("clip_norm")) {
-    const auto place = reader.place_of("clip_norm");
-    training.clip_norm = json::as_number(*norm, place, object.faults());
-    if (training.clip_norm && *training.clip_norm <= 0.0)
-      object.faults().add(place.text(), json::seen(*norm), "a number above 0");
-  }
-  reader.finish();
-  return training;
 }
 
 /// A stage as written: its devices are still names.
@@ -213,14 +193,6 @@ json::Value embedded(const std::string& text) {
   FaultList faults;
   json::Value value = json::parse(text, "embedded document", faults);
   GABRA_CHECK(faults.empty(), "a document of our own writing must be JSON");
-  return value;
-}
-
-json::Value to_value(const TrainingSettings& training) {
-  json::Value value{{"global_batch", training.global_batch},
-                    {"precision", to_text(training.precision)},
-                    {"optimizer", to_text(training.optimizer)}};
-  if (training.clip_norm) value["clip_norm"] = *training.clip_norm;
   return value;
 }
 

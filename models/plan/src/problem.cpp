@@ -3,10 +3,15 @@
 
 namespace gabra {
 
-ParameterBytes parameter_bytes(Precision precision, Optimizer optimizer) {
-  const std::int64_t moments = optimizer == Optimizer::SgdMomentum ? 1 : 2;
-  if (precision == Precision::Float32) return {4, 4, 4 * moments};
-  return {2, 2, 4 + 4 * moments};
+ParameterBytes parameter_bytes(const TrainingSettings& training) {
+  const std::int64_t moments = training.optimizer == Optimizer::SgdMomentum ? 1 : 2;
+  const std::int64_t widening = training.gradient_sum == GradientSum::Wide ? 2 : 1;
+  if (training.precision == Precision::Float32) return {4, 4 * widening, 4 * moments};
+  return {2, 2 * widening, 4 + 4 * moments};
+}
+
+std::int64_t statistic_bytes(const TrainingSettings& training) {
+  return training.gradient_sum == GradientSum::Wide ? 8 : 4;
 }
 
 }  // namespace gabra

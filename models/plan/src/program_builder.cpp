@@ -8,7 +8,7 @@ namespace gabra {
 ProgramBuilder::ProgramBuilder(const CostModel& costs, const Plan& plan) {
   const Problem& problem = costs.problem();
   const std::size_t count = problem.cluster->device_count();
-  const ParameterBytes bytes = parameter_bytes(problem.training.precision, problem.training.optimizer);
+  const ParameterBytes bytes = parameter_bytes(problem.training);
   states_.resize(count);
   program_.static_memory.resize(count);
   program_.peak_memory.resize(count);

@@ -262,7 +262,8 @@ void Scheduler::finish_forward(const Event& event) {
         const std::size_t last = width_ - 1 - (width_ - 1 - r) % own.devices.size();
         after_.push_back(forwards_[task(stage, static_cast<std::int32_t>(last))]);
       }
-      builder_.add_collective(Opcode::CombineStatistics, StageId(stage), -1, Bytes(buffers * 4), own.devices, after_);
+      builder_.add_collective(Opcode::CombineStatistics, StageId(stage), -1,
+                              Bytes(buffers * statistic_bytes(costs_.problem().training)), own.devices, after_);
     }
   }
 }
@@ -445,7 +446,8 @@ void Scheduler::add_updates() {
     const std::vector<DeviceId> used = builder_.devices();
     after_.clear();
     for (const DeviceId device : used) after_.push_back(builder_.last_compute(device));
-    builder_.add_collective(Opcode::ClipNorm, StageId(), -1, Bytes(4), used, after_);
+    builder_.add_collective(Opcode::ClipNorm, StageId(), -1, Bytes(statistic_bytes(costs_.problem().training)), used,
+                            after_);
     for (const DeviceId device : used) clipped[device.index()] = builder_.last_collective(device);
   }
   for (std::size_t s = plan_.stages.size(); s-- > 0;) {

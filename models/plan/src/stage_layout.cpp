@@ -73,7 +73,7 @@ std::int64_t limit_of(const Plan& plan, std::size_t s) {
 
 std::vector<Bucket> make_buckets(const CostModel& costs, std::int32_t first, std::int32_t end, Bytes target) {
   const Problem& problem = costs.problem();
-  const std::int64_t per_parameter = parameter_bytes(problem.training.precision, problem.training.optimizer).gradient;
+  const std::int64_t per_parameter = parameter_bytes(problem.training).gradient;
   std::vector<Bucket> buckets;
   Bucket open{end, end, Bytes(0)};
   for (std::int32_t unit = end; unit-- > first;) {

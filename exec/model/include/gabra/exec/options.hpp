@@ -16,6 +16,9 @@ struct ModelOptions {
   c10::Device device{c10::DeviceType::CPU};
   /// Of the initial weights (keyed by parameter name, so any plan starts alike) and of dropout.
   std::uint64_t seed = 0;
+  /// Gradients, and what batch norm adds to its running statistics, are added up in float64 (BFloat16: gradients in
+  /// float32): see GradientSum::Wide. An Interpreter sets it by its TrainingSettings.
+  bool sums_wide = false;
   /// Weights (zero until they are written to) and running statistics alone: no gradients, no optimizer's state.
   /// forward() in evaluation mode is all that such a module does.
   bool only_outputs = false;

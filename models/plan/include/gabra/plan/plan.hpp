@@ -29,6 +29,7 @@ enum class Recompute : std::uint8_t { Never, Always, ExceptLast };  ///< ExceptL
 [[nodiscard]] std::string_view to_text(Recompute recompute);  ///< "never", "always", "except_last"
 [[nodiscard]] std::string_view to_text(Optimizer optimizer);  ///< "sgd_momentum", "adamw"
 [[nodiscard]] std::string_view to_text(Precision precision);  ///< "float32", "bfloat16"
+[[nodiscard]] std::string_view to_text(GradientSum sum);      ///< "plain", "wide"
 
 /// Consecutive units [first_unit, end_unit) and the devices that replicate them. Micro-batch m runs on
 /// devices[m mod devices.size()].

@@ -14,12 +14,21 @@ namespace gabra {
 
 enum class Optimizer : std::uint8_t { SgdMomentum, AdamW };
 
+/// In which numbers gradients (and what batch norm adds to its running statistics) are added up over micro-batches and
+/// replicas. Plain: the precision's own. Wide: float64 for float32, float32 for bfloat16. Additions of float32 numbers
+/// in float64 are exact unless they differ more than 2^26 times, so their order, which is the plan's, changes no bit of
+/// what is trained; gradients take, and all-reduces move, twice the bytes. Our own choice, not from the paper.
+enum class GradientSum : std::uint8_t { Plain, Wide };
+
+inline constexpr std::int64_t kMostBatch = std::int64_t{1} << 40;  ///< samples per update
+
 /// What training is to compute; the same for every plan of a search.
 struct TrainingSettings {
   std::int64_t global_batch = 32;  ///< samples per update
   Precision precision = Precision::Float32;
   Optimizer optimizer = Optimizer::SgdMomentum;
   std::optional<double> clip_norm;  ///< largest gradient norm over the whole model; none: no clipping
+  GradientSum gradient_sum = GradientSum::Plain;
 };
 
 /// A network to train on a cluster. Shared, immutable parts.
@@ -31,10 +40,13 @@ struct Problem {
 };
 
 /// Bytes of weights, gradient and optimizer state per parameter: float32 {4, 4, 4 or 8}; bfloat16 weights and
-/// gradients with a float32 master copy in the optimizer state {2, 2, 8 or 12}.
+/// gradients with a float32 master copy in the optimizer state {2, 2, 8 or 12}. Wide sums: twice the gradient.
 struct ParameterBytes {
   std::int64_t weight, gradient, optimizer_state;
 };
-[[nodiscard]] ParameterBytes parameter_bytes(Precision precision, Optimizer optimizer);
+[[nodiscard]] ParameterBytes parameter_bytes(const TrainingSettings& training);
+
+/// Bytes per element of what CombineStatistics and ClipNorm add up: float32, or float64 with wide sums.
+[[nodiscard]] std::int64_t statistic_bytes(const TrainingSettings& training);
 
 }  // namespace gabra
