@@ -112,10 +112,10 @@ void check_profile(const Problem& problem, FaultList& faults) {
 void add_arithmetic_flags(FlagSet& flags) {
   flags.add("--precision", "FORMAT", "float32 (the default, TF32 off) or bfloat16");
   flags.add("--optimizer", "NAME", "sgd_momentum (the default) or adamw");
-  flags.add(
-      "--gradient-sum", "HOW",
-      "plain (the default), or wide: in float64 (of bfloat16 in float32), twice the bytes; float32 on CPU ranks then "
-      "trains to the same bits by every plan");
+  flags.add("--gradient-sum", "HOW",
+            "plain (the default), or wide: gradients are added up in float64 (of bfloat16 in float32); on CPU ranks "
+            "stages, replicas "
+            "and buckets then change no bit of a float32 training; twice the bytes");
 }
 
 void add_training_flags(FlagSet& flags) {

@@ -58,7 +58,7 @@ class FixedBatches final : public BatchSource {
 class ZooTraining : public testing::TestWithParam<ZooCase> {};
 
 /// Six steps on one batch: the loss falls, and the peak is what the Program says, whatever the number of threads.
-void check_training(const ZooCase& zoo_case, int threads) {
+void check_training(const ZooCase& zoo_case, int threads, GradientSum sum = GradientSum::Plain) {
   SCOPED_TRACE(std::to_string(threads) + " threads");
   TensorMemory::install();
   at::set_num_threads(threads);
@@ -66,6 +66,7 @@ void check_training(const ZooCase& zoo_case, int threads) {
   problem.network = std::make_shared<Network>(make_zoo_network(zoo_case.network));
   problem.cluster = std::make_shared<Cluster>(make_preset_cluster("workstation-cpu"));
   problem.training.global_batch = zoo_case.global_batch;
+  problem.training.gradient_sum = sum;
   Plan plan;
   plan.micro_batches = zoo_case.micro_batches;
   plan.stages = {{0, static_cast<std::int32_t>(problem.network->unit_count()), {DeviceId(0)}}};
@@ -92,6 +93,8 @@ void check_training(const ZooCase& zoo_case, int threads) {
 }
 
 TEST_P(ZooTraining, LossFallsWithinThePredictedMemory) { check_training(GetParam(), 1); }
+
+TEST_P(ZooTraining, WideSumsStayWithinThePredictedMemory) { check_training(GetParam(), 1, GradientSum::Wide); }
 
 TEST(Zoo, MemoryDoesNotDependOnThreads) { check_training(kCases[0], 2); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "flat_state.hpp"
 
+#include "chunks.hpp"
 #include "gabra/core/check.hpp"
 #include "state.hpp"
 
@@ -36,13 +37,24 @@ std::int64_t alignment_of(const StateRule& rule) {
   return std::min(kMost, count & -count);
 }
 
+/// ATen widens all of an addend on the CPU before it adds.
+void add_by_chunks(const at::Tensor& sum, const at::Tensor& addend) {
+  const std::int64_t chunk = chunk_for(sum);
+  for (std::int64_t at = 0; at < sum.numel(); at += chunk) {
+    const std::int64_t count = std::min(chunk, sum.numel() - at);
+    sum.narrow(0, at, count).add_(addend.narrow(0, at, count));
+  }
+}
+
 }  // namespace
 
 void Parameter::accumulate(const at::Tensor& contribution) {
   if (take_beta() == 0.0)
     gradient.copy_(contribution.view_as(gradient));
-  else
+  else if (is_as_wide_as_value() || !gradient.is_cpu())
     gradient.add_(contribution.view_as(gradient));
+  else
+    add_by_chunks(gradient.view(-1), contribution.reshape(-1));
 }
 
 double Parameter::take_beta() { return std::exchange(has_gradient, true) ? 1.0 : 0.0; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "optimizer_step.hpp"
 
+#include "chunks.hpp"
 #include "cpu_kernels.hpp"
 
 #include <ATen/ATen.h>
@@ -14,11 +15,6 @@
 namespace gabra::exec {
 namespace {
 
-/// Elements that are widened at a time, by bfloat16's update and the norm: a core's cache holds them; for a GPU fewer
-/// launches matter.
-constexpr std::int64_t kCpuChunk = std::int64_t{1} << 20;
-constexpr std::int64_t kGpuChunk = std::int64_t{1} << 24;
-
 FlatStep part_of(const FlatStep& step, std::int64_t at, std::int64_t count) {
   const auto part = [&](const at::Tensor& whole) {
     return whole.defined() ? whole.narrow(0, at, count) : at::Tensor();
@@ -26,19 +22,21 @@ FlatStep part_of(const FlatStep& step, std::int64_t at, std::int64_t count) {
   return {part(step.weights), part(step.gradients), part(step.first), part(step.second), part(step.master)};
 }
 
-/// Steps with gradients of another width than the weights, `chunk` elements at a time, by `take`.
+/// Steps with gradients of another width than the weights, a chunk at a time, by `take`.
 template <class Take>
-void step_converted(const FlatStep& step, std::int64_t chunk, const Take& take) {
+void step_converted(const FlatStep& step, const Take& take) {
+  const std::int64_t chunk = chunk_for(step.weights);
   for (std::int64_t at = 0; at < step.weights.numel(); at += chunk) {
     const FlatStep part = part_of(step, at, std::min(chunk, step.weights.numel() - at));
     take(FlatStep{part.weights, part.gradients.to(part.weights.scalar_type()), part.first, part.second, {}});
   }
 }
 
-/// Steps of the master weights, `chunk` elements at a time, by `take`, which gets gradients as wide as they are; the
+/// Steps of the master weights, a chunk at a time, by `take`, which gets gradients as wide as they are; the
 /// weights are rounded from them.
 template <class Take>
-void step_master(const FlatStep& step, std::int64_t chunk, const Take& take) {
+void step_master(const FlatStep& step, const Take& take) {
+  const std::int64_t chunk = chunk_for(step.master);
   for (std::int64_t at = 0; at < step.master.numel(); at += chunk) {
     const FlatStep part = part_of(step, at, std::min(chunk, step.master.numel() - at));
     take(FlatStep{part.master, part.gradients.to(part.master.scalar_type()), part.first, part.second, {}});
@@ -93,9 +91,9 @@ void fused_step(Optimizer optimizer, const UpdateOptions& options, std::span<con
 void step_on_cpu(Optimizer optimizer, const UpdateOptions& options, const FlatStep& step) {
   const auto take = [&](const FlatStep& part) { step_whole_on_cpu<float>(optimizer, options, part); };
   if (step.master.defined())
-    step_master(step, kCpuChunk, take);
+    step_master(step, take);
   else if (step.gradients.scalar_type() != step.weights.scalar_type())
-    step_converted(step, kCpuChunk, take);
+    step_converted(step, take);
   else if (step.weights.scalar_type() == at::kFloat)
     step_whole_on_cpu<float>(optimizer, options, step);
   else
@@ -107,9 +105,9 @@ void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, std::sp
   const auto take = [&](const FlatStep& part) { fused_step(optimizer, options, {&part, 1}); };
   for (const FlatStep& step : steps) {
     if (step.master.defined())
-      step_master(step, kGpuChunk, take);
+      step_master(step, take);
     else if (step.gradients.scalar_type() != step.weights.scalar_type())
-      step_converted(step, kGpuChunk, take);
+      step_converted(step, take);
     else
       whole.push_back(step);
   }
@@ -119,7 +117,7 @@ void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, std::sp
 at::Tensor squared_norm_on_cpu(std::span<const at::Tensor> tensors) {
   at::Tensor sum = at::zeros({}, at::kDouble);
   for (const at::Tensor& tensor : tensors)
-    for (const at::Tensor& part : tensor.split(kCpuChunk))
+    for (const at::Tensor& part : tensor.split(chunk_for(tensor)))
       if (part.numel() > 0) sum.add_(part.to(at::kDouble).square().sum());
   return sum;
 }

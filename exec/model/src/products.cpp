@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "chunks.hpp"
 #include "kernel.hpp"
 #include "product.hpp"
 
@@ -16,11 +17,14 @@ at::Tensor affine(const at::Tensor& rows, const Parameter& weight, const Paramet
 
 namespace {
 
-/// The product is made some rows at a time: all of it may be as large as the weights.
+std::int64_t rows_of_a_chunk(const at::Tensor& matrix) {
+  return std::max<std::int64_t>(1, chunk_for(matrix) / matrix.size(1));
+}
+
+/// weight.gradient += left right, some rows at a time.
 void accumulate_product(Parameter& weight, const at::Tensor& left, const at::Tensor& right) {
-  constexpr std::int64_t kElements = std::int64_t{1} << 20;
   const bool is_first = weight.take_beta() == 0.0;
-  const std::int64_t rows = std::max<std::int64_t>(1, kElements / right.size(1));
+  const std::int64_t rows = rows_of_a_chunk(right);
   for (std::int64_t at = 0; at < left.size(0); at += rows) {
     const std::int64_t count = std::min(rows, left.size(0) - at);
     const at::Tensor part = at::mm(left.narrow(0, at, count), right);
@@ -79,7 +83,13 @@ class EmbeddingKernel final : public LayerKernel {
   void backward(at::Tensor gradient, Saved& saved, std::span<at::Tensor> /*input_gradients*/) override {
     const at::Tensor ids = std::move(saved.tensors[0]);
     token_.settle();
-    token_.gradient.index_add_(0, ids.flatten(), gradient.flatten(0, 1).to(token_.gradient.scalar_type()));
+    const at::Tensor rows = gradient.flatten(0, 1), tokens = ids.flatten();
+    const std::int64_t most = token_.is_as_wide_as_value() ? rows.size(0) : rows_of_a_chunk(rows);
+    for (std::int64_t at = 0; at < rows.size(0); at += most) {
+      const std::int64_t count = std::min(most, rows.size(0) - at);
+      token_.gradient.index_add_(0, tokens.narrow(0, at, count),
+                                 rows.narrow(0, at, count).to(token_.gradient.scalar_type()));
+    }
     position_.settle();
     position_.gradient.narrow(0, 0, ids.size(1)).add_(gradient.sum(0));
   }

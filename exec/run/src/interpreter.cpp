@@ -191,7 +191,10 @@ void Interpreter::Impl::hand_out(const Instruction& one, const ComputeRoutes& li
     if (routes.runs(edge.to, m)) activations[{edge.tensor, edge.to, m}] = module.output(m, edge.tensor);
   for (std::size_t i = 0; i < outgoing.size(); ++i)
     if (i == 0 || outgoing[i].tensor != outgoing[i - 1].tensor) module.release_output(m, outgoing[i].tensor);
-  for (const InstructionId reduction : linked.collectives) slots[reduction.index()] = module.pending_statistics();
+  for (const InstructionId reduction : linked.collectives) {
+    slots[reduction.index()] = module.pending_statistics();
+    check_bytes(at(reduction), slots[reduction.index()]);
+  }
 }
 
 void Interpreter::Impl::loss(const Instruction& one) {
@@ -250,7 +253,11 @@ void Interpreter::Impl::update(const Instruction& one) {
 at::Tensor Interpreter::Impl::transfer_tensor(InstructionId id) {
   const Instruction& one = at(id);
   if (one.opcode == Opcode::Receive) return receive_buffer(one);
-  if (one.opcode == Opcode::ClipNorm) return own_squared_norm();
+  if (one.opcode == Opcode::ClipNorm) {
+    at::Tensor sum = own_squared_norm();
+    check_bytes(one, sum);
+    return sum;
+  }
   return use_here(std::exchange(slots[id.index()], at::Tensor()));
 }
 
@@ -263,7 +270,7 @@ void Interpreter::Impl::transfer_done(InstructionId id, at::Tensor tensor) {
   if (one.opcode != Opcode::ClipNorm) return;
   norm = tensor.sqrt();
   clip_factor = norm.add(1e-6).reciprocal().mul(*parts.training.clip_norm).clamp_max(1.0).squeeze();
-  // The order in which stages added their squares shows in the last bits: rounded, so that no gradient shows it.
+  // The last bits show in what order stages added their squares: rounded, so that gradients hardly ever show it.
   if (parts.model.dtype != c10::ScalarType::Double) clip_factor = clip_factor.to(c10::ScalarType::Float);
 }
 

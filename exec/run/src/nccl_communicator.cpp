@@ -159,8 +159,10 @@ void NcclCommunicator::connect_pair(const Program& program, const std::pair<Devi
 /// large as the Program's, in every type that it may have, makes what that will need.
 void NcclCommunicator::connect_group(const Program& program, const Collective& collective, ncclComm_t comm) {
   const auto transfer = [place = place_, comm](void* data, std::size_t bytes, cudaStream_t stream) {
-    for (const auto& [type, size] : {std::pair{ncclFloat32, sizeof(float)}, {ncclBfloat16, sizeof(float) / 2}})
-      check_nccl(ncclAllReduce(data, data, bytes / size, type, ncclSum, comm, stream), "ncclAllReduce", place);
+    for (const auto& [type, size] :
+         {std::pair{ncclFloat32, sizeof(float)}, {ncclBfloat16, sizeof(float) / 2}, {ncclFloat64, sizeof(double)}})
+      if (bytes >= size)
+        check_nccl(ncclAllReduce(data, data, bytes / size, type, ncclSum, comm, stream), "ncclAllReduce", place);
   };
   connect("connections of " + names_of_ranks(program, collective.devices), collective.bytes, transfer);
 }

@@ -256,16 +256,17 @@ void MachineFitter::make_profile() {
                                  kept_bytes(network_, i, element) * micro_batch};
         layers[layer.name].push_back(sample);
         const LayerCosts& costs = layer.costs;
-        const auto weights = static_cast<double>(costs.parameters * element);
-        const auto add = [&](Flops flops, std::int64_t elements, double passes, Seconds seconds) {
+        const auto add = [&](Flops flops, std::int64_t elements, std::int64_t parameter_bytes, Seconds seconds) {
           work_.push_back({.compute_class = costs.compute_class,
                            .flops = flops * samples,
-                           .bytes = static_cast<double>(elements * element) * samples + weights * passes,
+                           .bytes = static_cast<double>(elements * element) * samples +
+                                    static_cast<double>(costs.parameters * parameter_bytes),
                            .rows = costs.rows * samples,
                            .seconds = seconds});
         };
-        add(costs.forward_flops, costs.forward_elements, 1.0, sample.forward);
-        add(costs.backward_flops, costs.backward_elements, 3.0, sample.backward);
+        add(costs.forward_flops, costs.forward_elements, element, sample.forward);
+        add(costs.backward_flops, costs.backward_elements, backward_parameter_bytes(samples_.training),
+            sample.backward);
       }
     }
     if (size.loss > 0.0)

@@ -10,8 +10,6 @@ namespace {
 constexpr double kLossKernels = 4.0;
 /// Fused optimizer: one operation per step.
 constexpr double kUpdateKernels = 1.0;
-/// Times the weights are touched by a backward: read for the input gradient, gradient read and written.
-constexpr double kBackwardWeightPasses = 3.0;
 
 /// Keeps what may be the largest for some size of micro-batch.
 void add_workspace(std::vector<Workspace>& workspaces, Workspace added) {
@@ -79,22 +77,23 @@ LayerTimes times_of(const Layer& layer, const Problem& problem, const DeviceKind
   }
   const Precision precision = problem.training.precision;
   const auto element = static_cast<double>(bytes_per_element(precision));
-  const auto weights = static_cast<double>(costs.parameters) * element;
-  const auto pass = [&](Flops flops, std::int64_t elements, double weight_passes) {
+  const auto parameters = static_cast<double>(costs.parameters);
+  const auto pass = [&](Flops flops, std::int64_t elements, double parameter_bytes) {
     const double activations = static_cast<double>(elements) * samples * element;
     const double rows = costs.rows * samples;
     const auto time = [&](ComputeClass compute_class, Flops work, double bytes) {
       return roofline(kind, precision, compute_class, work, bytes, rows).value();
     };
     if (is_product_and_softmax(layer))
-      return time(costs.compute_class, flops * samples, weights * weight_passes) +
+      return time(costs.compute_class, flops * samples, parameters * parameter_bytes) +
              time(ComputeClass::Normalization, Flops(0.0), activations);
-    return time(costs.compute_class, flops * samples, activations + weights * weight_passes);
+    return time(costs.compute_class, flops * samples, activations + parameters * parameter_bytes);
   };
   times.forward_launch = kind.launch.value() * costs.forward_kernels;
   times.backward_launch = kind.launch.value() * costs.backward_kernels;
-  times.forward_roofline = pass(costs.forward_flops, costs.forward_elements, 1.0);
-  times.backward_roofline = pass(costs.backward_flops, costs.backward_elements, kBackwardWeightPasses);
+  times.forward_roofline = pass(costs.forward_flops, costs.forward_elements, element);
+  times.backward_roofline = pass(costs.backward_flops, costs.backward_elements,
+                                 static_cast<double>(backward_parameter_bytes(problem.training)));
   if (kind.launch_ahead == LaunchAhead::Layer) join_by_layer(times);
   return times;
 }

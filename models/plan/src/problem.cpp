@@ -10,6 +10,12 @@ ParameterBytes parameter_bytes(const TrainingSettings& training) {
   return {2, 2 * widening, 4 + 4 * moments};
 }
 
+std::int64_t backward_parameter_bytes(const TrainingSettings& training) {
+  const ParameterBytes bytes = parameter_bytes(training);
+  const std::int64_t added = training.gradient_sum == GradientSum::Wide ? 2 * bytes.weight : 0;
+  return bytes.weight + 2 * bytes.gradient + added;
+}
+
 std::int64_t statistic_bytes(const TrainingSettings& training) {
   return training.gradient_sum == GradientSum::Wide ? 8 : 4;
 }

@@ -15,7 +15,7 @@ namespace gabra::exec {
 struct CalibrateJob {
   std::shared_ptr<const Network> network;
   std::vector<std::int64_t> micro_batches;  ///< ascending, at least one
-  TrainingSettings training;                ///< precision and optimizer; the global batch follows from the plans
+  TrainingSettings training;  ///< precision, optimizer, gradient sum; the global batch follows from the plans
   Hardware hardware = Hardware::Cpu;
   std::int64_t devices = 2;  ///< as many ranks
   std::int64_t threads_per_rank = 1;

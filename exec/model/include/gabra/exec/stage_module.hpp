@@ -88,8 +88,8 @@ class StageModule {
   /// Multiplies all gradients by `factor`, a scalar on the device.
   void scale_gradients(const at::Tensor& factor);
   /// What this replica's micro-batches contribute to the running statistics of the step, flat (float32; float64 for
-  /// Double): sums over its micro-batches m of momentum (1 - momentum)^(M-1-m) stat_m. All-reduced in place by
-  /// CombineStatistics; undefined without batch norm.
+  /// Double and with wide sums): sums over its micro-batches m of momentum (1 - momentum)^(M-1-m) stat_m. All-reduced
+  /// in place by CombineStatistics; undefined without batch norm.
   [[nodiscard]] at::Tensor pending_statistics();
   /// The optimizer's step, in one pass over each flat bucket; then gradients are zero and running statistics are
   /// (1 - momentum)^M running + pending.

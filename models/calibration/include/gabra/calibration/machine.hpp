@@ -52,7 +52,7 @@ struct MachineSamples {
   std::vector<int> nodes;  ///< by device
   std::optional<MeasuredOn> measured_on;
   Bytes memory, base_memory;
-  TrainingSettings training;  ///< precision and optimizer
+  TrainingSettings training;  ///< precision, optimizer and gradient sum
   std::shared_ptr<const Network> network;
   std::shared_ptr<const Network> by_layer;  ///< the same layers, each a unit
   std::vector<CalibrationRun> runs;

@@ -14,10 +14,11 @@ namespace gabra {
 
 enum class Optimizer : std::uint8_t { SgdMomentum, AdamW };
 
-/// In which numbers gradients (and what batch norm adds to its running statistics) are added up over micro-batches and
-/// replicas. Plain: the precision's own. Wide: float64 for float32, float32 for bfloat16. Additions of float32 numbers
-/// in float64 are exact unless they differ more than 2^26 times, so their order, which is the plan's, changes no bit of
-/// what is trained; gradients take, and all-reduces move, twice the bytes. Our own choice, not from the paper.
+/// In which numbers gradients are added up over micro-batches and replicas. Plain: the precision's own. Wide: float64
+/// for float32, float32 for bfloat16; what batch norm adds to its running statistics, otherwise float32, is then
+/// float64. Sums of n float32 numbers in float64 are exact where these differ less than 2^29 / n times, so their order,
+/// which is the plan's, practically never changes a bit of what is trained; gradients take, and all-reduces move, twice
+/// the bytes. Our own choice, not from the paper.
 enum class GradientSum : std::uint8_t { Plain, Wide };
 
 inline constexpr std::int64_t kMostBatch = std::int64_t{1} << 40;  ///< samples per update
@@ -45,6 +46,10 @@ struct ParameterBytes {
   std::int64_t weight, gradient, optimizer_state;
 };
 [[nodiscard]] ParameterBytes parameter_bytes(const TrainingSettings& training);
+
+/// Bytes that a backward moves per parameter: the weight, read for the input's gradient, and the gradient, read and
+/// written; with wide sums also what is added, written and read.
+[[nodiscard]] std::int64_t backward_parameter_bytes(const TrainingSettings& training);
 
 /// Bytes per element of what CombineStatistics and ClipNorm add up: float32, or float64 with wide sums.
 [[nodiscard]] std::int64_t statistic_bytes(const TrainingSettings& training);
