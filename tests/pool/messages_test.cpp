@@ -108,7 +108,8 @@ TEST(PoolMessages, TheHeaderCarriesTheProblemExactly) {
 
 TEST(PoolMessages, FaultsOfAHeaderHaveAPlace) {
   try {
-    (void)parse_header(R"({"schema":"gabra/work/2","build":"x","training":{"global_batch":0},"network":{}})");
+    (void)parse_header(
+        R"({"schema":"gabra/work/2","build":"x","training":{"global_batch":0,"precision":"float8"},"network":{}})");
     FAIL() << "it was read";
   } catch (const InputError& error) {
     const std::string text = error.what();

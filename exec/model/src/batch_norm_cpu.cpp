@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 namespace gabra::exec {
@@ -75,8 +76,8 @@ class BatchNormOnCpu final : public LayerKernel {
         T* const gradients = g.mutable_data_ptr<T>() + at;
         const cpu::GradientSums sums = cpu::channel_gradient_sums(
             x.const_data_ptr<T>() + at, gradients, y.defined() ? y.const_data_ptr<T>() + at : nullptr, runs, mean);
-        add_to(weight_, c, sums.dot * inverse, adds_weight);
-        add_to(bias_, c, sums.sum, adds_bias);
+        add_rounded(weight_.gradient, c, sums.dot * inverse, adds_weight);
+        add_rounded(bias_.gradient, c, sums.sum, adds_bias);
         if (!result.defined()) continue;
         const double count = saved.is_training ? static_cast<double>(runs.samples * runs.positions)
                                                : std::numeric_limits<double>::infinity();
@@ -96,23 +97,17 @@ class BatchNormOnCpu final : public LayerKernel {
     const std::int64_t positions = x.numel() / (x.size(0) * x.size(1));
     return {x.size(0), positions, x.size(1) * positions};
   }
-  static void add_to(Parameter& parameter, std::int64_t channel, double value, bool adds) {
-    const auto contribution = static_cast<T>(value);  // rounded also where sums are wide: these are exact then
-    if (parameter.is_as_wide_as_value())
-      add_to(parameter.gradient.mutable_data_ptr<T>()[channel], contribution, adds);
-    else
-      add_to(parameter.gradient.mutable_data_ptr<double>()[channel], contribution, adds);
-  }
-  template <class Sum>
-  static void add_to(Sum& sum, T contribution, bool adds) {
-    sum = adds ? sum + static_cast<Sum>(contribution) : static_cast<Sum>(contribution);
-  }
-  void add_pending(const at::Tensor& pending, std::int64_t channel, double value) const {
+  /// `value` is rounded to T also where the sum is wider: sums of such are exact then.
+  static void add_rounded(const at::Tensor& sums, std::int64_t channel, double value, bool adds) {
     const auto contribution = static_cast<T>(value);
-    if (pending.scalar_type() == at::kDouble)
-      pending.mutable_data_ptr<double>()[channel] += static_cast<double>(contribution);
+    const auto add = [&](auto& sum) {
+      using Sum = std::decay_t<decltype(sum)>;
+      sum = adds ? sum + static_cast<Sum>(contribution) : static_cast<Sum>(contribution);
+    };
+    if (sums.scalar_type() == at::kDouble)
+      add(sums.mutable_data_ptr<double>()[channel]);
     else
-      pending.mutable_data_ptr<T>()[channel] += contribution;
+      add(sums.mutable_data_ptr<float>()[channel]);
   }
 
   /// Mean and 1 / deviation of channel `c` into moment[0] and moment[channels].
@@ -130,8 +125,8 @@ class BatchNormOnCpu final : public LayerKernel {
     moment[channels] = static_cast<double>(cpu::inverse_deviation<T>(found, runs, epsilon_));
     if (!pass.context.updates_statistics) return;
     const double share = statistics_share(statistics_, state_, pass);
-    add_pending(statistics_.pending_mean, c, share * found.mean);
-    add_pending(statistics_.pending_var, c, share * found.squares / (count - 1.0));
+    add_rounded(statistics_.pending_mean, c, share * found.mean, true);
+    add_rounded(statistics_.pending_var, c, share * found.squares / (count - 1.0), true);
   }
 
   double epsilon_;
