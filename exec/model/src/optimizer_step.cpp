@@ -22,25 +22,21 @@ FlatStep part_of(const FlatStep& step, std::int64_t at, std::int64_t count) {
   return {part(step.weights), part(step.gradients), part(step.first), part(step.second), part(step.master)};
 }
 
-/// Steps with gradients of another width than the weights, a chunk at a time, by `take`.
+/// Whether gradients are of another width than what they step.
+bool needs_conversion(const FlatStep& step) {
+  return step.master.defined() || step.gradients.scalar_type() != step.weights.scalar_type();
+}
+
+/// Steps of the master weights, or of the weights where there are none, a chunk at a time, by `take`, which gets
+/// gradients as wide as these; the weights are rounded from their master.
 template <class Take>
-void step_converted(const FlatStep& step, const Take& take) {
+void step_by_chunks(const FlatStep& step, const Take& take) {
   const std::int64_t chunk = chunk_for(step.weights);
   for (std::int64_t at = 0; at < step.weights.numel(); at += chunk) {
     const FlatStep part = part_of(step, at, std::min(chunk, step.weights.numel() - at));
-    take(FlatStep{part.weights, part.gradients.to(part.weights.scalar_type()), part.first, part.second, {}});
-  }
-}
-
-/// Steps of the master weights, a chunk at a time, by `take`, which gets gradients as wide as they are; the
-/// weights are rounded from them.
-template <class Take>
-void step_master(const FlatStep& step, const Take& take) {
-  const std::int64_t chunk = chunk_for(step.master);
-  for (std::int64_t at = 0; at < step.master.numel(); at += chunk) {
-    const FlatStep part = part_of(step, at, std::min(chunk, step.master.numel() - at));
-    take(FlatStep{part.master, part.gradients.to(part.master.scalar_type()), part.first, part.second, {}});
-    part.weights.copy_(part.master);
+    const at::Tensor& stepped = part.master.defined() ? part.master : part.weights;
+    take(FlatStep{stepped, part.gradients.to(stepped.scalar_type()), part.first, part.second, {}});
+    if (part.master.defined()) part.weights.copy_(part.master);
   }
 }
 
@@ -90,10 +86,8 @@ void fused_step(Optimizer optimizer, const UpdateOptions& options, std::span<con
 
 void step_on_cpu(Optimizer optimizer, const UpdateOptions& options, const FlatStep& step) {
   const auto take = [&](const FlatStep& part) { step_whole_on_cpu<float>(optimizer, options, part); };
-  if (step.master.defined())
-    step_master(step, take);
-  else if (step.gradients.scalar_type() != step.weights.scalar_type())
-    step_converted(step, take);
+  if (needs_conversion(step))
+    step_by_chunks(step, take);
   else if (step.weights.scalar_type() == at::kFloat)
     step_whole_on_cpu<float>(optimizer, options, step);
   else
@@ -104,10 +98,8 @@ void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, std::sp
   std::vector<FlatStep> whole;
   const auto take = [&](const FlatStep& part) { fused_step(optimizer, options, {&part, 1}); };
   for (const FlatStep& step : steps) {
-    if (step.master.defined())
-      step_master(step, take);
-    else if (step.gradients.scalar_type() != step.weights.scalar_type())
-      step_converted(step, take);
+    if (needs_conversion(step))
+      step_by_chunks(step, take);
     else
       whole.push_back(step);
   }
