@@ -155,6 +155,12 @@ std::vector<std::string> notes_on(const Problem& problem, std::int64_t micro_bat
   if (measured < layers)
     notes.push_back(
         fmt::format("the profile has {} of {} layers; the others take the device's model", measured, layers));
+  const MeasuredWith own{std::string(to_text(problem.training.precision)),
+                         std::string(to_text(problem.training.gradient_sum))};
+  if (const auto& settings = problem.profile->measured_with(); settings && *settings != own)
+    notes.push_back(fmt::format(
+        "the profile was measured in {} with {} gradient sums, this is {} with {} ones: its times are of other work",
+        settings->precision, settings->gradient_sum, own.precision, own.gradient_sum));
   if (problem.profile->is_extrapolated(micro_batch))
     notes.push_back(fmt::format("times of micro-batches of {} are extrapolated from the profile", micro_batch));
   return notes;

@@ -42,8 +42,8 @@ namespace gabra::cli {
 /// Kinds of devices whose figures were never fitted on such a device.
 [[nodiscard]] std::vector<std::string> uncalibrated_kinds(const Cluster& cluster);
 
-/// What a person should know about numbers for this problem: devices that were never calibrated, layers or micro-batch
-/// sizes that the profile does not have.
+/// What a person should know about numbers for this problem: devices that were never calibrated, a profile of other
+/// training settings, layers or micro-batch sizes that it does not have.
 [[nodiscard]] std::vector<std::string> notes_on(const Problem& problem, std::int64_t micro_batch);
 /// The first of them, for a cluster alone; empty when every kind is calibrated.
 [[nodiscard]] std::string calibration_note(const Cluster& cluster);

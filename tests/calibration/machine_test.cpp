@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 namespace gabra {
@@ -70,6 +71,8 @@ class MadeUpMachine {
       add(CalibrationRole::LayersTogether, size, 6, {stage(0, 1, {0, 1}), stage(1, 2, {0, 1}), stage(2, 3, {0, 1})},
           1.5);
     }
+    for (const std::int64_t size : {1, 4})
+      samples.kept[size] = {Bytes(80 * size), Bytes(0), Bytes(260 * size), Bytes(0)};
     for (const std::int64_t bytes : {1000, 1000000}) {
       const Seconds seconds(2e-6 + static_cast<double>(bytes) / 4e9);
       samples.transfers[{0, 1}].push_back({Bytes(bytes), seconds});
@@ -154,8 +157,13 @@ TEST(MachineFit, FindsWhatTheTimesWereMadeWith) {
   EXPECT_NEAR(fit.profile.at("core", "b", 1)->forward.value(), 1.02 * 0.5e-3, 1e-9);
   // The loss in whole passes.
   EXPECT_NEAR(fit.profile.at("core", std::string(kLossInProfile), 1)->forward.value(), 1.02 * 10e-6, 1e-12);
-  // What is kept: the output of `a`'s ReLU is read by the next product.
-  EXPECT_EQ(fit.profile.at("core", "a.relu", 4)->bytes, Bytes(std::int64_t{4} * 64 * 4));
+  // What is kept as measured; by rule the samples (16 values) and the output of `a`'s ReLU (64), 320 bytes.
+  EXPECT_EQ(fit.profile.at("core", "a.relu", 4)->bytes, Bytes(1040));
+  const auto kept = std::find_if(fit.models.begin(), fit.models.end(), [](const ModelQuality& model) {
+    return model.model == "kept from forward to backward";
+  });
+  ASSERT_NE(kept, fit.models.end());
+  EXPECT_NEAR(kept->quality.median_error, 1.0 - 320.0 / (80.0 + 260.0), 1e-9);
 }
 
 TEST(MachineFit, ItsFilesCanBeRead) {

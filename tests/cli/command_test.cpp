@@ -167,6 +167,20 @@ TEST_F(Command, PlanTakesAnotherClusterOfTheSameDevices) {
   EXPECT_EQ(run_json("simulate --plan plan.json --network resnet-18").at("step_time_s").get<double>(), v100);
 }
 
+TEST_F(Command, AProfileOfOtherSettingsIsNoted) {
+  write_text(folder_.file("p.json"),
+             R"({"schema": "gabra/profile/1", "measured_with": {"precision": "bfloat16", "gradient_sum": "plain"},
+                 "device_kinds": [{"name": "V100-SXM2", "layers": [{"name": "stem.conv", "samples": [
+                   {"micro_batch": 2, "forward": "1 ms", "backward": "2 ms"}]}]}]})");
+  const std::string line =
+      "simulate --network 3d-resattnet-18:input=1x32x32x32 --cluster dgx1-v100 --global-batch 2 "
+      "--micro-batches 1 --stages 0-12@0 --profile p.json";
+  const std::string note = "the profile was measured in bfloat16 with plain gradient sums";
+  EXPECT_NE(run(line).out.find(note), std::string::npos);
+  EXPECT_EQ(run(line + " --precision bfloat16").out.find(note), std::string::npos);
+  EXPECT_NE(run(line + " --precision bfloat16 --gradient-sum wide").out.find(note), std::string::npos);
+}
+
 TEST_F(Command, CollectiveTakesSeveralSizes) {
   const json result =
       run_json("simulate --collective all-reduce --bytes 1MiB,64MiB --devices 0,1,2 --cluster dgx1-v100");

@@ -34,7 +34,8 @@ TEST_F(Calibrate, ThenSimulateThenValidate) {
   EXPECT_GE(calibration.at("steps").get<int>(), 6);
   std::set<std::string> models;
   for (const json& model : calibration.at("models")) models.insert(model.at("model").get<std::string>());
-  for (const char* name : {"passes", "update", "CPU0->CPU1", "CPU1->CPU0", "all-reduce"})
+  for (const char* name :
+       {"passes", "update", "CPU0->CPU1", "CPU1->CPU0", "all-reduce", "kept from forward to backward"})
     EXPECT_TRUE(models.contains(name)) << name;
   // A profile with every layer and the loss at both sizes, on the machine's kind.
   const json profile = json::parse(read_text(folder_.file("profile.json")));
@@ -46,6 +47,19 @@ TEST_F(Calibrate, ThenSimulateThenValidate) {
     forward += std::stod(layer.at("samples")[0].at("forward").get<std::string>());
   }
   EXPECT_GT(forward, 0.0);
+  // What layers keep was measured, and is what the model of memory says.
+  std::vector<double> kept(2, 0.0);
+  for (const json& layer : kind.at("layers"))
+    for (std::size_t i = 0; i < 2; ++i)
+      if (layer.at("samples")[i].contains("bytes"))
+        kept[i] += std::stod(layer.at("samples")[i].at("bytes").get<std::string>());  // "1234 B"
+  EXPECT_NEAR(kept[1], 2.0 * kept[0], 0.01 * kept[1]);
+  for (const json& model : calibration.at("models"))
+    if (model.at("model") == "kept from forward to backward") {
+      EXPECT_EQ(model.at("samples"), 2);
+      EXPECT_LT(model.at("p95_error").get<double>(), 0.1);
+      EXPECT_GT(kept[0], 0.0);
+    }
   const Outcome described = run("describe cluster machine.json");
   EXPECT_EQ(described.status, 0) << described.err;
 

@@ -79,7 +79,10 @@ TEST(Profile, KnowsOnlyWhatWasMeasured) {
 TEST(Profile, ReadsBackIdentically) {
   Profile profile = example();
   profile.add("a\"100", "layer\n", {{1, Seconds(0.1 / 3), Seconds(1e-9 / 7)}});
+  profile.set_measured_with({"bfloat16", "wide"});
   const Profile again = parse_profile(to_json_text(profile), "p.json");
+  EXPECT_EQ(again.measured_with(), (MeasuredWith{"bfloat16", "wide"}));
+  EXPECT_FALSE(parse_profile(to_json_text(example()), "p.json").measured_with());
   EXPECT_EQ(to_json_text(again), to_json_text(profile));
   EXPECT_EQ(again.fingerprint(), profile.fingerprint());
   EXPECT_NE(again.fingerprint(), example().fingerprint());
@@ -97,6 +100,8 @@ TEST(ProfileFile, Faults) {
       {"3", "saw the number 3"},
       {R"({"device_kinds": 3})", "$.device_kinds: saw the number 3"},
       {R"({"device_kinds": 3})", "$.schema"},
+      {R"({"measured_with": {"precision": "float8", "gradient_sum": "plain"}, "device_kinds": 3})",
+       "$.measured_with.precision: saw the text \"float8\""},
       {head + "]}", "$.device_kinds: saw an empty list"},
       {head + R"({"name": "v", "layers": []}]})", "$.device_kinds[0].layers: saw an empty list"},
       {head + kind + "]}]}]}", "$.device_kinds[0].layers[0].samples: saw an empty list"},

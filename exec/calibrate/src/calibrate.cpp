@@ -8,10 +8,12 @@
 #include "gabra/exec/device_names.hpp"
 #include "gabra/exec/measure.hpp"
 #include "gabra/exec/rank_device.hpp"
+#include "kept_bytes.hpp"
 #include "machine_facts.hpp"
 #include "message_bench.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -34,8 +36,9 @@ class Calibration {
         begin_(monotonic_seconds()),
         base_memory_(base_memory(job.hardware, world)),
         measurer_(world, {.hardware = job.hardware, .threads_per_rank = job.threads_per_rank}, &monitor) {
-    samples_.name = fmt::format("{} x {}", world.size(), device_kind_name(job.hardware));
-    samples_.device_kind = device_kind_name(job.hardware);
+    const std::vector<std::string> models = device_models(job.hardware, world);
+    samples_.device_kind = fmt::format("{}", fmt::join(models, " or "));
+    samples_.name = fmt::format("{} x {}", world.size(), samples_.device_kind);
     samples_.nodes = machines_of(world);
     samples_.measured_on = {
         .hardware = job.hardware == Hardware::Cuda ? MeasuredOn::Hardware::Cuda : MeasuredOn::Hardware::Cpu,
@@ -54,6 +57,7 @@ class Calibration {
     time_all_messages();
     const std::vector<CalibrationPlan> plans = repeated_plans(job_, machine_);
     say("layers");
+    measure_kept();
     const std::vector<CalibrationPlan> layers = layers_plans(job_, machine_);
     runs_.resize(plans.size() + layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) measure(layers[i], kFirstSteps, runs_[plans.size() + i]);
@@ -85,6 +89,14 @@ class Calibration {
     MessageTimes times = time_messages(world_, *communicator, torch_device(job_.hardware, world_), options);
     samples_.transfers = std::move(times.transfers);
     samples_.all_reduces = std::move(times.all_reduces);
+  }
+
+  void measure_kept() {
+    if (world_.rank() == 0)
+      for (const std::int64_t size : job_.micro_batches)
+        samples_.kept[size] =
+            measure_kept_bytes(job_.network, job_.training, size, torch_device(job_.hardware, world_));
+    world_.barrier();
   }
 
   void measure(const CalibrationPlan& plan, std::int64_t steps, CalibrationRun& run) {
@@ -177,9 +189,11 @@ class Calibration {
         fmt::format("gabra calibrate with {} on {} rank{}, {} thread{} each", job_.network->name(), world_.size(),
                     world_.size() == 1 ? "" : "s", job_.threads_per_rank, job_.threads_per_rank == 1 ? "" : "s");
     MachineFit fit = fit_machine(samples_);
-    fit.notes.insert(
-        fit.notes.begin(),
-        fmt::format("{} of {} steps count: the others ran while somebody else used the machine", steps, all_steps));
+    fit.notes.insert(fit.notes.begin(),
+                     steps == all_steps
+                         ? fmt::format("all {} steps count: nobody else used the machine", steps)
+                         : fmt::format("{} of {} steps count: the others ran while somebody else used the machine",
+                                       steps, all_steps));
     if (reached > job_.confidence)
       fit.warnings.push_back(
           fmt::format("time was up before the medians of whole steps were known to {:.1f} %: they are to {:.1f} %",

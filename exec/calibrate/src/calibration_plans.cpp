@@ -72,7 +72,7 @@ std::shared_ptr<const Cluster> unknown_machine(const CalibrateJob& job, const st
   Cluster::Description description;
   description.name = "a machine to calibrate";
   DeviceKind kind;
-  kind.name = device_kind_name(job.hardware);
+  kind.name = "a device to calibrate";
   kind.peak_float32 = kind.peak_bfloat16 = FlopsPerSecond(1e11);
   kind.memory_bandwidth = BytesPerSecond(1e10);
   kind.memory = Bytes(std::numeric_limits<std::int64_t>::max() / 4);

@@ -2,6 +2,7 @@
 #include "machine_facts.hpp"
 
 #include "gabra/exec/cuda_device.hpp"
+#include "gabra/exec/machine.hpp"
 
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
@@ -15,12 +16,6 @@
 namespace gabra::exec {
 namespace {
 
-std::string host_name() {
-  std::string name(256, '\0');
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "";
-  return name.c_str();  // up to its end
-}
-
 std::int64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
   std::int64_t total = 0, resident = 0;
@@ -31,7 +26,7 @@ std::int64_t resident_bytes() {
 }  // namespace
 
 std::vector<int> machines_of(const MpiWorld& world) {
-  std::vector<std::string> names = world.gather(host_name());
+  std::vector<std::string> names = world.gather(describe_rank(Hardware::Cpu, 0).host);
   std::vector<std::string> known;
   std::string numbers;
   for (const std::string& name : names) {
@@ -44,6 +39,13 @@ std::vector<int> machines_of(const MpiWorld& world) {
   for (std::size_t begin = 0; begin < numbers.size(); begin = numbers.find(' ', begin) + 1)
     result.push_back(std::stoi(numbers.substr(begin)));
   return result;
+}
+
+std::vector<std::string> device_models(Hardware hardware, const MpiWorld& world) {
+  std::vector<std::string> models;
+  for (std::string& model : world.gather(describe_rank(hardware, world.local_rank()).device))
+    if (std::find(models.begin(), models.end(), model) == models.end()) models.push_back(std::move(model));
+  return models;
 }
 
 Bytes device_memory(Hardware hardware, const MpiWorld& world) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "machine.hpp"
+#include "gabra/exec/machine.hpp"
 
 #ifdef GABRA_WITH_CUDA
 #include <cuda_runtime_api.h>

@@ -2,8 +2,8 @@
 #include "gabra/exec/measure_job.hpp"
 
 #include "gabra/core/error.hpp"
+#include "gabra/exec/machine.hpp"
 #include "gabra/plan/job_lines.hpp"
-#include "machine.hpp"
 
 #include <cstdlib>
 #include <numeric>

@@ -11,7 +11,8 @@
 
 namespace gabra::exec {
 
-MicroBatchPasses::MicroBatchPasses(StageGraph& graph, std::size_t layers, const std::function<void()>& between_layers)
+MicroBatchPasses::MicroBatchPasses(StageGraph& graph, std::size_t layers,
+                                   const std::function<void(LayerId)>& between_layers)
     : graph_(&graph),
       between_layers_(&between_layers),
       values_(layers),
@@ -38,7 +39,7 @@ void MicroBatchPasses::run(const ForwardPass& pass, Rule rule) {
     const LayerId layer = nodes[i].output;
     if (rule.makes_outputs && graph_->leaves(layer)) outputs_[layer.index()] = y;
     if (graph_->last_reader(layer) >= 0) values_[layer.index()] = std::move(y);
-    if (*between_layers_) (*between_layers_)();
+    if (*between_layers_) (*between_layers_)(layer);
   }
 }
 
@@ -82,7 +83,7 @@ void MicroBatchPasses::backward(std::size_t first, std::size_t end) {
     saved.tensors.clear();
     for (std::size_t k = 0; k < node.inputs.size(); ++k)
       if (node.wanted[k]) accumulate(node.inputs[k], std::move(input_gradients_[k]));
-    if (*between_layers_) (*between_layers_)();
+    if (*between_layers_) (*between_layers_)(node.output);
   }
 }
 

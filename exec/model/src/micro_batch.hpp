@@ -16,7 +16,7 @@ namespace gabra::exec {
 class MicroBatchPasses {
  public:
   /// `between_layers` (may be empty) is called after every layer; it outlives this.
-  MicroBatchPasses(StageGraph& graph, std::size_t layers, const std::function<void()>& between_layers);
+  MicroBatchPasses(StageGraph& graph, std::size_t layers, const std::function<void(LayerId)>& between_layers);
 
   /// An input of the stage.
   void put_value(LayerId layer, at::Tensor value) { values_[layer.index()] = std::move(value); }
@@ -51,7 +51,7 @@ class MicroBatchPasses {
   void collect_arrived(LayerId layer);
 
   StageGraph* graph_;
-  const std::function<void()>* between_layers_;
+  const std::function<void(LayerId)>* between_layers_;
   std::vector<at::Tensor> values_, outputs_, gradients_;  // by layer
   std::vector<Saved> saved_;                              // by node
   std::vector<Arrived> arrived_;

@@ -48,7 +48,7 @@ struct StageModule::Impl {
   StageGraph graph;
   UnitRange units;
   c10::ScalarType dtype;
-  std::function<void()> between_layers;
+  std::function<void(LayerId)> between_layers;
   std::map<std::int64_t, MicroBatchPasses> in_flight;
 };
 

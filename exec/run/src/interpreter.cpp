@@ -89,7 +89,7 @@ Interpreter::Impl::Impl(const Program& of_run, Parts of_rank)
       loaded(of_run.instructions.size()) {
   if (parts.class_weights.defined()) parts.class_weights = to_device(parts.class_weights, parts.model.device);
   parts.model.sums_wide = parts.training.gradient_sum == GradientSum::Wide;
-  parts.model.between_layers = [&device = parts.device] { device.between_layers(); };
+  parts.model.between_layers = [&device = parts.device](LayerId) { device.between_layers(); };
   for (std::size_t s = 0; s < program.stages.size(); ++s) {
     const StageOutline& outline = program.stages[s];
     if (std::find(outline.devices.begin(), outline.devices.end(), routes.device()) == outline.devices.end()) continue;

@@ -39,6 +39,7 @@ class ArenaAllocator final : public c10::Allocator {
     }
     TORCH_CHECK_WITH(OutOfMemoryError, memory != nullptr, "no memory for a tensor of ", bytes, " bytes; ", in_use_,
                      " bytes are in use");
+    report(memory, static_cast<std::int64_t>(bytes));
     return {memory, memory, &forget, cpu};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &forget; }
@@ -47,9 +48,13 @@ class ArenaAllocator final : public c10::Allocator {
   }
 
   void release(void* memory) {
-    const std::lock_guard lock(mutex_);
-    in_use_ -= Arena::size_of(memory);
-    arena_.release(memory);
+    const std::size_t bytes = Arena::size_of(memory);
+    {
+      const std::lock_guard lock(mutex_);
+      in_use_ -= bytes;
+      arena_.release(memory);
+    }
+    report(memory, -static_cast<std::int64_t>(bytes));
   }
   [[nodiscard]] std::size_t in_use() const {
     const std::lock_guard lock(mutex_);
@@ -71,6 +76,12 @@ class ArenaAllocator final : public c10::Allocator {
   static void forget(void* memory);
 
  private:
+  /// To who looks on in this thread, as LibTorch's own allocators do.
+  void report(void* memory, std::int64_t bytes) const {
+    if (c10::memoryProfilingEnabled())
+      c10::reportMemoryUsageToProfiler(memory, bytes, in_use(), kept(), c10::Device(c10::DeviceType::CPU));
+  }
+
   mutable std::mutex mutex_;
   Arena arena_;
   std::size_t in_use_ = 0;

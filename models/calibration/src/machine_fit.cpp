@@ -2,6 +2,7 @@
 #include "gabra/calibration/machine.hpp"
 #include "gabra/cluster/collective.hpp"
 #include "gabra/core/check.hpp"
+#include "gabra/plan/cost_model.hpp"
 #include "least_squares.hpp"
 #include "passes.hpp"
 
@@ -17,9 +18,10 @@ namespace {
 
 using detail::PassTimes;
 
-constexpr double kPoorTimes = 0.1;      // median error of a model from which on its fit is called poor
-constexpr double kPoorTransfers = 0.2;  // messages of all sizes by two figures
-constexpr double kPoorRoofline = 0.5;   // single layers by a few figures per class
+constexpr double kPoorTimes = 0.1;  // median error of a model from which on its fit is called poor
+constexpr double kPoorMemory = 0.1;
+constexpr double kPoorTransfers = 0.2;                          // messages of all sizes by two figures
+constexpr double kPoorRoofline = 0.5;                           // single layers by a few figures per class
 constexpr std::int64_t kSmallMessage = std::int64_t{64} << 10;  // bytes up to which the cache makes no difference
 constexpr double kMostSlowdown = 20.0;                          // a device that computes nothing while it communicates
 constexpr double kMostLost = 1.0 - 1.0 / kMostSlowdown;
@@ -74,6 +76,7 @@ class MachineFitter {
     fit_message_slowdowns();
     fit_all_reduce();
     fit_communication_slowdown();
+    note_kept();
     return {.cluster = build(),
             .profile = std::move(profile_),
             .models = std::move(models_),
@@ -97,6 +100,7 @@ class MachineFitter {
   [[nodiscard]] std::vector<UnitTimes> by_layer(const CalibrationRun& run) const;
   [[nodiscard]] std::vector<UnitTimes> layer_shares(const SizeTimes& size) const;
   void note_layers_together();
+  void note_kept();
   void make_profile();
   void fit_overheads();
   void fit_update();
@@ -225,17 +229,19 @@ void MachineFitter::note_layers_together() {
   }
 }
 
-/// What `layer` keeps from forward to backward: its output where somebody's backward needs it, and what it keeps
-/// inside.
-Bytes kept_bytes(const Network& network, std::size_t layer, std::int64_t element) {
-  const LayerCosts& costs = network.layers()[layer].costs;
-  bool is_kept = costs.saves_output;
-  for (const Layer& reader : network.layers())
-    if (reader.costs.saves_input &&
-        std::find(reader.inputs.begin(), reader.inputs.end(), LayerId(layer)) != reader.inputs.end())
-      is_kept = true;
-  return Bytes(((is_kept ? costs.output_elements : 0) + costs.saved_internal_elements) * element +
-               costs.saved_internal_bytes);
+/// Beside what the model of memory says, which plans are judged by.
+void MachineFitter::note_kept() {
+  if (samples_.kept.empty()) return;
+  CostModel costs({samples_.network, std::make_shared<const Cluster>(build()), nullptr, samples_.training});
+  const Bytes per_sample = costs.saved_bytes(0, static_cast<std::int32_t>(network_.unit_count()));
+  std::vector<PredictedMeasured> pairs;
+  for (const auto& [micro_batch, layers] : samples_.kept) {
+    Bytes measured;
+    for (const Bytes bytes : layers) measured += bytes;
+    pairs.push_back({static_cast<double>((per_sample * micro_batch).value()), static_cast<double>(measured.value())});
+  }
+  add_model({"kept from forward to backward", fmt::format("{} a sample, by rule", to_text(per_sample)),
+             quality_of(pairs), kPoorMemory});
 }
 
 void MachineFitter::make_profile() {
@@ -247,13 +253,14 @@ void MachineFitter::make_profile() {
     const double forward = size.forward_factor() / kind_.neighbour_slowdown;
     const double backward = size.backward_factor() / kind_.neighbour_slowdown;
     const auto samples = static_cast<double>(micro_batch);
+    const auto kept = samples_.kept.find(micro_batch);
     for (std::size_t u = 0; u < network_.unit_count(); ++u) {
       const Unit& unit = network_.units()[u];
       for (auto i = unit.first.index(); i < unit.end.index(); ++i) {
         const Layer& layer = network_.layers()[i];
         const LayerSample sample{micro_batch, Seconds(size.units[u].forward * shares[i].forward * forward),
                                  Seconds(size.units[u].backward * shares[i].backward * backward),
-                                 kept_bytes(network_, i, element) * micro_batch};
+                                 kept == samples_.kept.end() ? Bytes(0) : kept->second[i]};
         layers[layer.name].push_back(sample);
         const LayerCosts& costs = layer.costs;
         const auto add = [&](Flops flops, std::int64_t elements, std::int64_t parameter_bytes, Seconds seconds) {
@@ -274,6 +281,8 @@ void MachineFitter::make_profile() {
           {micro_batch, Seconds(size.loss / kind_.neighbour_slowdown), Seconds(0.0), Bytes(0)});
   }
   for (auto& [name, times] : layers) profile_.add(kind_.name, name, std::move(times));
+  profile_.set_measured_with(
+      {std::string(to_text(samples_.training.precision)), std::string(to_text(samples_.training.gradient_sum))});
   const CalibrationRole whole = has_several() ? CalibrationRole::WholeTogether : CalibrationRole::WholeAlone;
   for (const CalibrationRun& run : samples_.runs) {
     if (run.role != whole) continue;

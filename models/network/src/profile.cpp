@@ -86,6 +86,14 @@ Layers read_layers(ObjectReader& kind, FaultList& faults) {
   return layers;
 }
 
+MeasuredWith read_measured_with(const Value& value, const Place& place, FaultList& faults) {
+  ObjectReader object(value, place, faults);
+  static const std::vector<std::string> precisions{"float32", "bfloat16"}, sums{"plain", "wide"};
+  MeasuredWith result{precisions[object.choice("precision", precisions)], sums[object.choice("gradient_sum", sums)]};
+  object.finish();
+  return result;
+}
+
 }  // namespace
 
 void Profile::add(const std::string& device_kind, const std::string& layer, std::vector<LayerSample> samples) {
@@ -146,9 +154,13 @@ Profile parse_profile(std::string_view json_text, const std::string& name) {
   });
   if (kinds.empty() && faults.size() == faults_before)
     faults.add(object.place_of("device_kinds").text(), "an empty list", "at least one kind of device");
+  std::optional<MeasuredWith> measured_with;
+  if (const Value* value = object.optional("measured_with"))
+    measured_with = read_measured_with(*value, object.place_of("measured_with"), faults);
   object.finish();
   faults.throw_if_any();
   Profile profile;
+  if (measured_with) profile.set_measured_with(std::move(*measured_with));
   for (auto& [kind, layers] : kinds)
     for (auto& [layer, samples] : layers) profile.add(kind, layer, std::move(samples));
   return profile;
@@ -158,7 +170,11 @@ std::string to_json_text(const Profile& profile) {
   const auto quoted = [](const std::string& text) {
     return Value(text).dump(-1, ' ', false, nlohmann::detail::error_handler_t::replace);
   };
-  std::string text = "{\n  \"schema\": \"gabra/profile/1\",\n  \"device_kinds\": [";
+  std::string text = "{\n  \"schema\": \"gabra/profile/1\",\n";
+  if (const auto& settings = profile.measured_with())
+    text += fmt::format("  \"measured_with\": {{\"precision\": {}, \"gradient_sum\": {}}},\n",
+                        quoted(settings->precision), quoted(settings->gradient_sum));
+  text += "  \"device_kinds\": [";
   std::string_view kind_separator = "\n    ";
   for (const auto& [kind, layers] : profile.samples()) {
     text += fmt::format("{}{{\"name\": {}, \"layers\": [", kind_separator, quoted(kind));

@@ -12,9 +12,5 @@ namespace gabra::exec {
 [[nodiscard]] inline std::string device_name(Hardware hardware, std::size_t number) {
   return (hardware == Hardware::Cpu ? "CPU" : "GPU") + std::to_string(number);
 }
-/// And the kind of them.
-[[nodiscard]] inline std::string device_kind_name(Hardware hardware) {
-  return hardware == Hardware::Cpu ? "CPU core" : "GPU";
-}
 
 }  // namespace gabra::exec

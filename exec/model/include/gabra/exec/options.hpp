@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "gabra/network/network.hpp"
+
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
@@ -22,8 +24,9 @@ struct ModelOptions {
   /// Weights (zero until they are written to) and running statistics alone: no gradients, no optimizer's state.
   /// forward() in evaluation mode is all that such a module does.
   bool only_outputs = false;
-  /// Called after every layer of a forward or backward, in the thread that computes: a chance to look after transfers.
-  std::function<void()> between_layers{};
+  /// Called after every layer (of layers that are computed together: with the last) of a forward or backward, in the
+  /// thread that computes: a chance to look after transfers.
+  std::function<void(LayerId)> between_layers{};
 };
 
 /// What one update does, beyond what the plan fixes (which optimizer, clipping).

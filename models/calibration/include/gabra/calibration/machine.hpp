@@ -56,6 +56,8 @@ struct MachineSamples {
   std::shared_ptr<const Network> network;
   std::shared_ptr<const Network> by_layer;  ///< the same layers, each a unit
   std::vector<CalibrationRun> runs;
+  /// By size of the micro-batch and layer of the network: what it keeps from forward to backward. Empty: not measured.
+  std::map<std::int64_t, std::vector<Bytes>> kept;
   std::map<std::pair<int, int>, std::vector<TransferSample>> transfers;  ///< from, to
   /// `rings` and `channels` are filled in by fit_machine().
   std::vector<AllReduceSample> all_reduces;
@@ -86,7 +88,7 @@ struct MachineFit {
 /// whole pass takes what whole passes took in the median (interruptions hit a long span more surely than a short one).
 /// Layers divide the time of their unit as the Layers runs of its size say, those together where there are any.
 /// `neighbour_slowdown` is whole passes together over whole passes alone, and the profile's times are those together
-/// divided by it.
+/// divided by it. What layers keep is taken as measured, and set against the model of memory.
 [[nodiscard]] MachineFit fit_machine(const MachineSamples& samples);
 
 /// Text for people: models with their quality, notes, warnings.

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace gabra {
@@ -24,6 +25,14 @@ struct LayerSample {
 /// The name under which a Profile has the times of the loss, as a forward: no layer is called so.
 inline constexpr std::string_view kLossInProfile = "(loss)";
 
+/// What training settings times were measured with, as TrainingSettings names them: "float32", "plain".
+struct MeasuredWith {
+  std::string precision;
+  std::string gradient_sum;
+
+  bool operator==(const MeasuredWith&) const = default;
+};
+
 /// Measured forward and backward seconds per layer for each device kind at given micro-batch sizes; interpolated
 /// linearly between them, extrapolated linearly beyond (ask is_extrapolated() to warn).
 class Profile {
@@ -36,6 +45,9 @@ class Profile {
                                               std::int64_t micro_batch) const;
   [[nodiscard]] bool is_extrapolated(std::int64_t micro_batch) const;
   [[nodiscard]] bool empty() const { return samples_.empty(); }
+  void set_measured_with(MeasuredWith settings) { measured_with_ = std::move(settings); }
+  /// None: nobody said.
+  [[nodiscard]] const std::optional<MeasuredWith>& measured_with() const { return measured_with_; }
   [[nodiscard]] std::uint64_t fingerprint() const;
   [[nodiscard]] const std::map<std::string, std::map<std::string, std::vector<LayerSample>>>& samples() const {
     return samples_;
@@ -43,6 +55,7 @@ class Profile {
 
  private:
   std::map<std::string, std::map<std::string, std::vector<LayerSample>>> samples_;  // kind -> layer -> samples
+  std::optional<MeasuredWith> measured_with_;
 };
 
 /// The gabra/profile/1 format (docs/formats.md).
