@@ -16,6 +16,9 @@
 #include <cmath>
 #include <ostream>
 #include <set>
+#include <string>
+#include <tuple>
+#include <utility>
 
 namespace gabra::exec {
 namespace {
@@ -55,18 +58,34 @@ class FixedBatches final : public BatchSource {
   RandomBatch batch_;
 };
 
-class ZooTraining : public testing::TestWithParam<ZooCase> {};
+/// Settings that change what a device holds.
+struct SettingsCase {
+  const char* name;
+  TrainingSettings training;
+};
+std::ostream& operator<<(std::ostream& out, const SettingsCase& settings) { return out << settings.name; }
 
-/// Six steps on one batch: the loss falls, and the peak is what the Program says, whatever the number of threads.
-void check_training(const ZooCase& zoo_case, int threads, GradientSum sum = GradientSum::Plain) {
+const std::array kSettings{
+    SettingsCase{"plain", {}},
+    SettingsCase{"wide", {4, Precision::Float32, Optimizer::SgdMomentum, {}, GradientSum::Wide}},
+    SettingsCase{"clipped", {4, Precision::Float32, Optimizer::SgdMomentum, 1.0, GradientSum::Plain}},
+    SettingsCase{"adamw", {4, Precision::Float32, Optimizer::AdamW, {}, GradientSum::Plain}},
+    SettingsCase{"bfloat16", {4, Precision::Bfloat16, Optimizer::SgdMomentum, {}, GradientSum::Plain}},
+    SettingsCase{"bfloat16_adamw_clipped_wide", {4, Precision::Bfloat16, Optimizer::AdamW, 1.0, GradientSum::Wide}}};
+
+class ZooTraining : public testing::TestWithParam<std::tuple<ZooCase, SettingsCase>> {};
+
+/// Six steps on one batch: the loss falls (where that does not depend on the learning rate's choice), and the peak is
+/// what the Program says, whatever the number of threads.
+void check_training(const ZooCase& zoo_case, int threads, const SettingsCase& settings) {
   SCOPED_TRACE(std::to_string(threads) + " threads");
   TensorMemory::install();
   at::set_num_threads(threads);
   Problem problem;
   problem.network = std::make_shared<Network>(make_zoo_network(zoo_case.network));
   problem.cluster = std::make_shared<Cluster>(make_preset_cluster("workstation-cpu"));
+  problem.training = settings.training;
   problem.training.global_batch = zoo_case.global_batch;
-  problem.training.gradient_sum = sum;
   Plan plan;
   plan.micro_batches = zoo_case.micro_batches;
   plan.stages = {{0, static_cast<std::int32_t>(problem.network->unit_count()), {DeviceId(0)}}};
@@ -78,32 +97,40 @@ void check_training(const ZooCase& zoo_case, int threads, GradientSum sum = Grad
   const auto device = make_cpu_device(program, *communicator);
   FixedBatches batches(
       make_random_batch(*problem.network, plan.micro_batches, zoo_case.global_batch / zoo_case.micro_batches, 1));
+  communicator->prepare(program);
   const Bytes before = TensorMemory::in_use();
-  Interpreter interpreter(program, {problem.network, problem.training, *device, *communicator, batches, {}, {}});
-  UpdateOptions update{.learning_rate = 0.01};
+  Interpreter::Parts parts{problem.network, problem.training, *device, *communicator, batches, {}, {}};
+  if (problem.training.precision == Precision::Bfloat16) parts.model.dtype = c10::ScalarType::BFloat16;
+  Interpreter interpreter(program, std::move(parts));
+  UpdateOptions update{.learning_rate = settings.training.optimizer == Optimizer::AdamW ? 0.001 : 0.01};
   const double first = interpreter.run_step(update).loss;
   device->reset_peak();
   double last = 0.0;
   for (update.step = 2; update.step <= 6; ++update.step) last = interpreter.run_step(update).loss;
   EXPECT_TRUE(std::isfinite(first));
-  EXPECT_LT(last, first);
+  EXPECT_TRUE(std::isfinite(last));
+  if (settings.training.optimizer == Optimizer::SgdMomentum && !settings.training.clip_norm) {
+    EXPECT_LT(last, first);
+  }
   const auto measured = static_cast<double>((device->peak_memory() - before).value());
   const auto predicted = static_cast<double>(program.peak_memory.at(0).value());
+  testing::Test::RecordProperty("ratio", std::to_string(predicted / measured));
   EXPECT_NEAR(predicted / measured, 1.0, 0.1);
 }
 
-TEST_P(ZooTraining, LossFallsWithinThePredictedMemory) { check_training(GetParam(), 1); }
+TEST_P(ZooTraining, LossFallsWithinThePredictedMemory) {
+  check_training(std::get<ZooCase>(GetParam()), 1, std::get<SettingsCase>(GetParam()));
+}
 
-TEST_P(ZooTraining, WideSumsStayWithinThePredictedMemory) { check_training(GetParam(), 1, GradientSum::Wide); }
+TEST(Zoo, MemoryDoesNotDependOnThreads) { check_training(kCases[0], 2, kSettings[0]); }
 
-TEST(Zoo, MemoryDoesNotDependOnThreads) { check_training(kCases[0], 2); }
-
-INSTANTIATE_TEST_SUITE_P(All, ZooTraining, testing::ValuesIn(kCases), [](const auto& tested) {
-  std::string name = tested.param.network;
-  name.resize(name.find(':'));
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(All, ZooTraining, testing::Combine(testing::ValuesIn(kCases), testing::ValuesIn(kSettings)),
+                         [](const auto& tested) {
+                           std::string name = std::get<ZooCase>(tested.param).network;
+                           name.resize(name.find(':'));
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name + "_" + std::get<SettingsCase>(tested.param).name;
+                         });
 
 TEST(Zoo, EveryEntryIsTrained) {
   std::set<std::string> trained;

@@ -76,16 +76,18 @@ TEST(Units, SavedTensorsCountOnce) {
   EXPECT_FALSE(network.unit_costs()[2].has_batch_norm);
 }
 
-// Backward is the larger everywhere. Stem: at batch norm, the gradients of its output and of its input, 64; at the
-// convolution the gradient of its output, 32, and its input and that gradient in the library's layout, 64, when batch
-// norm's input, 32, is there no more. Block, at conv2: the gradients of its output and input, 64, its workspace, 64,
-// and the gradient that the sum has left for the block's input, 32. Head: the gradient of its input, 32, and of
-// flatten's output, 2, when the linear layer's input, 2, is there no more.
+// Backward is the larger everywhere. Stem: at batch norm, the gradients of its output and of its input, 64, when
+// the unit's output, 32, is there no more; at the convolution the gradient of its output, 32, and its input and that
+// gradient in the library's layout, 64, when batch norm's input, 32, is gone too. Block, at conv2: the gradients of its
+// output and input, 64, its workspace, 64, and the gradient that the sum has left for the block's input, 32, when the
+// block's output, 32, is there no more. Head: the gradient of its input, 32, and of flatten's output, 2, when the
+// linear layer's input, 2, is there no more.
 TEST(Units, TransientPeak) {
   const Network network = build(block_layers());
-  EXPECT_EQ(network.unit_costs()[0].peak_extra_elements, 64);
-  EXPECT_EQ(network.unit_costs()[1].peak_extra_elements, 160);
-  EXPECT_EQ(network.unit_costs()[2].peak_extra_elements, 32);
+  constexpr auto kAll = static_cast<std::size_t>(OperandCopies::All);
+  EXPECT_EQ(network.unit_costs()[0].backward_peak_elements[kAll], 32);
+  EXPECT_EQ(network.unit_costs()[1].backward_peak_elements[kAll], 128);
+  EXPECT_EQ(network.unit_costs()[2].backward_peak_elements[kAll], 32);
 }
 
 TEST(Units, ReluIsInPlaceOnlyWhereNothingElseNeedsItsInput) {

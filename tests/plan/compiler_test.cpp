@@ -170,6 +170,24 @@ TEST(Compiler, SkipHoldsItsTensorForAsLongAsItMust) {
   EXPECT_GE(program.peak_memory[3].value(), 4000);
 }
 
+TEST(Compiler, BuffersWaitForMessagesSinceTheOneBefore) {
+  // Only l0's output of 4000 bytes takes memory, and its gradient. On device 1 micro-batch 1 comes when micro-batch 0
+  // is done, but its buffer waits from the time when the first message was there; on device 0 the buffer for the first
+  // gradient is there from the start.
+  const Problem problem = test::toy_problem({{1, 1, 4000, 0, 0, {}}, {1, 1, 0, 0, 0, {}}}, {.devices = 2}, 2);
+  Plan plan = pipeline(2, 2, Schedule::Sequential);
+  const Program program = compiled(problem, plan);
+  std::map<DeviceId, int> waiting;
+  for (const MemoryEvent& event : program.memory_events) {
+    const Opcode opcode = program.instructions[event.instruction.index()].opcode;
+    if (opcode == Opcode::Receive && !event.at_end) ++waiting[event.device];
+    const bool is_done = opcode == Opcode::Forward && event.device == DeviceId(0);
+    const bool is_next = opcode == Opcode::Backward && event.device == DeviceId(1);
+    EXPECT_GE(waiting[event.device], is_next ? 2 : is_done ? 1 : 0);
+  }
+  EXPECT_EQ(waiting[DeviceId(1)], 2);
+}
+
 TEST(Compiler, RecomputationTradesMemoryForTime) {
   const Problem problem = test::toy_problem(equal_layers(2, {1, 2, 0, 0, 1000}), {.devices = 1}, 4);
   Plan plan;

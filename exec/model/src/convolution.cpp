@@ -107,9 +107,10 @@ class ConvolutionKernel final : public LayerKernel {
     Gradients result = at::convolution_backward(gradient, x, weight_view_, at::OptionalIntArrayRef(bias_sizes),
                                                 shape_.stride, shape_.padding, shape_.dilation, shape_.is_transposed,
                                                 no_padding(), shape_.groups, {wants(), !widens, bias_ != nullptr});
-    if (widens)
-      std::get<1>(result) = std::get<1>(
-          backward_by_onednn(gradient.to(at::kFloat), x.to(at::kFloat), weight_view_.to(at::kFloat), false, false));
+    if (widens)  // the weights give their shape alone: no memory for them
+      std::get<1>(result) =
+          std::get<1>(backward_by_onednn(gradient.to(at::kFloat), x.to(at::kFloat),
+                                         at::zeros({1}, at::kFloat).expand(weight_view_.sizes()), false, false));
     return result;
   }
   /// LibTorch 2.11's oneDNN leaves bfloat16 gradients of weights unwritten at some small volumes (32 channels, 3x3x3 on

@@ -5,15 +5,20 @@
 #include "cpu_kernels.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 namespace gabra::exec {
 namespace {
+
+constexpr std::int64_t kBlock = 1 << 15;  // elements that a thread takes at once
 
 FlatStep part_of(const FlatStep& step, std::int64_t at, std::int64_t count) {
   const auto part = [&](const at::Tensor& whole) {
@@ -51,7 +56,7 @@ void step_whole_on_cpu(Optimizer optimizer, const UpdateOptions& options, const 
                              options.weight_decay,
                              1.0 - std::pow(options.beta1, count),
                              1.0 - std::pow(options.beta2, count)};
-  at::parallel_for(0, step.weights.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(0, step.weights.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
     T* const weight = step.weights.mutable_data_ptr<T>() + begin;
     const T* const gradient = step.gradients.const_data_ptr<T>() + begin;
     T* const mean = step.first.mutable_data_ptr<T>() + begin;
@@ -60,6 +65,31 @@ void step_whole_on_cpu(Optimizer optimizer, const UpdateOptions& options, const 
     else
       cpu::adamw_step(weight, gradient, {mean, step.second.mutable_data_ptr<T>() + begin}, end - begin, adamw);
   });
+}
+
+template <class T>
+double squared_sum_of_block(const T* values, std::int64_t count) {
+  std::array<double, 8> lanes{};
+  std::int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+      const auto value = static_cast<double>(values[i + static_cast<std::int64_t>(lane)]);
+      lanes[lane] += value * value;
+    }
+  for (; i < count; ++i) lanes[0] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  return std::accumulate(lanes.begin(), lanes.end(), 0.0);
+}
+
+/// In blocks, whose sums are added in their order: the same bits with any number of threads.
+template <class T>
+double squared_sum(const T* values, std::int64_t count) {
+  std::vector<double> sums(static_cast<std::size_t>((count + kBlock - 1) / kBlock));
+  at::parallel_for(0, static_cast<std::int64_t>(sums.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block)
+      sums[static_cast<std::size_t>(block)] =
+          squared_sum_of_block(values + block * kBlock, std::min(kBlock, count - block * kBlock));
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 void fused_step(Optimizer optimizer, const UpdateOptions& options, std::span<const FlatStep> steps) {
@@ -107,11 +137,11 @@ void step_by_libtorch(Optimizer optimizer, const UpdateOptions& options, std::sp
 }
 
 at::Tensor squared_norm_on_cpu(std::span<const at::Tensor> tensors) {
-  at::Tensor sum = at::zeros({}, at::kDouble);
+  double sum = 0.0;
   for (const at::Tensor& tensor : tensors)
-    for (const at::Tensor& part : tensor.split(chunk_for(tensor)))
-      if (part.numel() > 0) sum.add_(part.to(at::kDouble).square().sum());
-  return sum;
+    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, tensor.scalar_type(), "squared_norm_on_cpu",
+                                   [&] { sum += squared_sum(tensor.const_data_ptr<scalar_t>(), tensor.numel()); });
+  return at::scalar_tensor(sum, at::kDouble);
 }
 
 at::Tensor squared_norm_by_libtorch(std::span<const at::Tensor> tensors) {

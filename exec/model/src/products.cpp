@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include "chunks.hpp"
 #include "kernel.hpp"
 #include "product.hpp"
 
@@ -17,8 +16,10 @@ at::Tensor affine(const at::Tensor& rows, const Parameter& weight, const Paramet
 
 namespace {
 
+/// Of a product with so many columns: few products are slower.
 std::int64_t rows_of_a_chunk(const at::Tensor& matrix) {
-  return std::max<std::int64_t>(1, chunk_for(matrix) / matrix.size(1));
+  const std::int64_t elements = std::int64_t{1} << (matrix.is_cpu() ? 20U : 24U);
+  return std::max<std::int64_t>(1, elements / matrix.size(1));
 }
 
 /// weight.gradient += left right, some rows at a time.

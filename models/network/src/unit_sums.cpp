@@ -13,9 +13,6 @@
 namespace gabra {
 namespace {
 
-/// Whether a library copies a convolution's operands into a layout of its own, or takes half as much.
-enum class Layout : std::uint8_t { Copied, Uncopied };
-
 class UnitWalk {
  public:
   UnitWalk(std::span<const Layer> layers, const Unit& unit, const std::vector<bool>& leaves)
@@ -40,7 +37,7 @@ class UnitWalk {
   [[nodiscard]] bool is_own(std::size_t group) const { return !comes_in(group) && !leaver_.contains(group); }
 
   /// Own groups that are not saved live from the layer that makes them to the last that reads them.
-  [[nodiscard]] std::int64_t forward_peak(Layout layout) const {
+  [[nodiscard]] std::int64_t forward_peak(OperandCopies copies) const {
     std::int64_t live = 0, peak = 0;
     std::multimap<std::size_t, std::size_t> ends;  // last use -> group
     for (std::size_t i = first_; i < end_; ++i) {
@@ -48,7 +45,7 @@ class UnitWalk {
         live += elements(i);
         ends.emplace(last_use_.at(i), i);
       }
-      peak = std::max(peak, live + workspace(i, layout));
+      peak = std::max(peak, live + workspace(i, layers_[i].costs.forward_copies, copies));
       for (auto [at, last] = ends.equal_range(i); at != last; ++at) live -= elements(at->second);
     }
     return peak;
@@ -56,7 +53,7 @@ class UnitWalk {
 
   /// The gradient of a tensor lives from the backward of its last reader (or of a later unit, or of the loss) to that
   /// of its maker; the gradients of a group are one.
-  [[nodiscard]] std::int64_t backward_peak(Layout layout, const std::vector<bool>& needs_gradient) const {
+  [[nodiscard]] std::int64_t backward_peak(OperandCopies copies, const std::vector<bool>& needs_gradient) const {
     std::int64_t live = 0, peak = 0;
     std::set<std::size_t> alive;
     const auto make = [&](std::size_t layer) {
@@ -65,10 +62,10 @@ class UnitWalk {
     for (std::size_t i = end_; i-- > first_;) {
       make(i);
       for (const LayerId input : layers_[i].inputs) make(input.index());
-      peak = std::max(peak, live + (needs_gradient[i] ? workspace(i, layout) : 0));
+      peak = std::max(peak, live + (needs_gradient[i] ? workspace(i, layers_[i].costs.backward_copies, copies) : 0));
       if (group(i) == i && alive.erase(i) > 0) live -= elements(i);
       for (const auto& [saved, first_saver] : first_saver_)
-        if (first_saver == i && is_own(saved)) live -= elements(saved);
+        if (first_saver == i && !comes_in(saved)) live -= elements(saved);
     }
     return peak;
   }
@@ -79,9 +76,8 @@ class UnitWalk {
     first_saver_.try_emplace(group, layer);
   }
   [[nodiscard]] std::size_t group(std::size_t layer) const { return layer < first_ ? layer : group_[layer - first_]; }
-  [[nodiscard]] std::int64_t workspace(std::size_t layer, Layout layout) const {
-    const LayerCosts& costs = layers_[layer].costs;
-    return costs.workspace_elements + costs.layout_elements / (layout == Layout::Copied ? 1 : 2);
+  [[nodiscard]] std::int64_t workspace(std::size_t layer, const ByOperandCopies& of_pass, OperandCopies copies) const {
+    return layers_[layer].costs.workspace_elements + of_pass[static_cast<std::size_t>(copies)];
   }
   [[nodiscard]] std::int64_t elements(std::size_t layer) const { return layers_[layer].costs.output_elements; }
 
@@ -138,6 +134,7 @@ UnitCosts sum_layers(std::span<const Layer> layers) {
     sum.saved_bytes += layer.costs.saved_internal_bytes;
     sum.forward_copy_elements = std::max(sum.forward_copy_elements, layer.costs.forward_copy_elements);
     sum.backward_copy_elements = std::max(sum.backward_copy_elements, layer.costs.backward_copy_elements);
+    sum.widened_copy_elements = std::max(sum.widened_copy_elements, layer.costs.widened_copy_elements);
     sum.has_batch_norm |= std::holds_alternative<BatchNorm>(layer.attributes);
   }
   return sum;
@@ -168,11 +165,11 @@ UnitSums sum_units(std::span<const Layer> layers, std::span<const Unit> units,
       const auto at = std::lower_bound(tensor.consumers.begin(), tensor.consumers.end(), UnitId(u));
       tensor.is_saved_by_consumer[static_cast<std::size_t>(at - tensor.consumers.begin())] = true;
     }
-    const auto peak_extra = [&](Layout layout) {
-      return std::max(walk.forward_peak(layout), walk.backward_peak(layout, needs_gradient));
-    };
-    costs.peak_extra_elements = peak_extra(Layout::Copied);
-    costs.uncopied_peak_extra_elements = peak_extra(Layout::Uncopied);
+    for (std::size_t i = 0; i < kOperandCopies; ++i) {
+      const auto copies = static_cast<OperandCopies>(i);
+      costs.forward_peak_elements[i] = walk.forward_peak(copies);
+      costs.backward_peak_elements[i] = walk.backward_peak(copies, needs_gradient);
+    }
     result.costs.push_back(costs);
   }
   result.tensors = std::move(crossing.tensors);

@@ -26,17 +26,22 @@ void add_workspace(std::vector<Workspace>& workspaces, Workspace added) {
 /// of their own between them, bound by memory, so the two add up where a single operation would take the longer.
 bool is_product_and_softmax(const Layer& layer) { return std::holds_alternative<CausalAttention>(layer.attributes); }
 
-/// Elements per sample of the gradients that `unit` receives from after `end` or makes for before `first`: transfers
-/// have buffers for them, so they are no workspace.
-std::int64_t transferred_gradients(const Network& network, UnitId unit, std::int32_t first, std::int32_t end) {
+/// Elements per sample by which the buffers of units [first, end) for gradients, which they have during all of their
+/// backward, are more than what `unit` needs besides its own: gradients that it receives from after `end` or makes for
+/// before `first` are in buffers and in its own count; those received by later units are gone, those made by earlier
+/// ones not there yet.
+std::int64_t gradients_elsewhere(const Network& network, UnitId unit, std::int32_t first, std::int32_t end) {
   std::int64_t elements = 0;
   for (const UnitTensor& tensor : network.unit_tensors()) {
     if (!tensor.needs_gradient) continue;
     const auto& consumers = tensor.consumers;  // ascending
-    const bool is_received = tensor.producer == unit && consumers.back().value() >= end;
-    const bool is_sent =
-        tensor.producer.value() < first && std::find(consumers.begin(), consumers.end(), unit) != consumers.end();
-    if (is_received || is_sent) elements += tensor.elements;
+    const bool is_received = tensor.producer.value() < end && consumers.back().value() >= end;
+    if (is_received && tensor.producer.value() >= first && tensor.producer >= unit) elements += tensor.elements;
+    if (tensor.producer.value() >= first) continue;
+    const auto last = std::find_if(consumers.rbegin(), consumers.rend(), [&](UnitId one) { return one.value() < end; });
+    if (last == consumers.rend() || last->value() < first) continue;
+    const bool is_own = std::find(consumers.begin(), consumers.end(), unit) != consumers.end();
+    if (is_own || *last < unit) elements += tensor.elements;
   }
   return elements;
 }
@@ -210,10 +215,12 @@ LossSizes CostModel::loss_sizes(std::int64_t micro_batch) const {
   return {Bytes(outputs + elements * float32 * (converts ? 2 : 1)), Bytes(elements * element)};
 }
 
-bool CostModel::copies_layout() const {
-  if (problem_.training.precision != Precision::Float32) return true;
+OperandCopies CostModel::operand_copies() const {
   const auto& kinds = problem_.cluster->description().kinds;
-  return std::any_of(kinds.begin(), kinds.end(), [](const DeviceKind& kind) { return kind.copies_layout; });
+  const bool copies =
+      std::any_of(kinds.begin(), kinds.end(), [](const DeviceKind& kind) { return kind.copies_layout; });
+  if (problem_.training.precision == Precision::Float32) return copies ? OperandCopies::Padded : OperandCopies::Few;
+  return copies ? OperandCopies::Widened : OperandCopies::All;
 }
 
 const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
@@ -223,18 +230,21 @@ const SpanSizes& CostModel::sizes(std::int32_t first, std::int32_t end) {
   if (cached) return *cached;
   const std::int64_t element = bytes_per_element(problem_.training.precision);
   SpanSizes sizes;
-  const bool copies = copies_layout();
   std::vector<std::int64_t> saved(network.unit_count());  // bytes per sample, by the unit that makes them
   for (const UnitTensor& tensor : network.unit_tensors())
     if (is_saved_within(tensor, first, end)) saved[tensor.producer.index()] += tensor.elements * element;
+  const auto copies = static_cast<std::size_t>(operand_copies());
   // While a unit computes, what later units save is not there yet, or no more.
   for (auto u = static_cast<std::size_t>(end); u-- > static_cast<std::size_t>(first);) {
     const UnitCosts& costs = network.unit_costs()[u];
-    const std::int64_t extra = copies ? costs.peak_extra_elements : costs.uncopied_peak_extra_elements;
-    const Bytes per_sample = Bytes(extra * element) - sizes.saved;
-    const Bytes transferred(transferred_gradients(network, UnitId(u), first, end) * element);
-    add_workspace(sizes.forward_workspaces, {per_sample - transferred, Bytes(costs.forward_copy_elements * element)});
-    add_workspace(sizes.backward_workspaces, {per_sample - transferred, Bytes(costs.backward_copy_elements * element)});
+    const Bytes forward(costs.forward_peak_elements[copies] * element);
+    add_workspace(sizes.forward_workspaces, {forward - sizes.saved, Bytes(costs.forward_copy_elements * element)});
+    const Bytes backward((costs.backward_peak_elements[copies] - gradients_elsewhere(network, UnitId(u), first, end)) *
+                         element);
+    const std::int64_t weights = copies == static_cast<std::size_t>(OperandCopies::Widened)
+                                     ? costs.widened_copy_elements
+                                     : costs.backward_copy_elements;
+    add_workspace(sizes.backward_workspaces, {backward - sizes.saved, Bytes(weights * element)});
     sizes.saved += Bytes(saved[u] + costs.saved_elements * element + costs.saved_bytes);
     sizes.input += Bytes(input_uses_[u].elements * element);
     sizes.is_input_saved = sizes.is_input_saved || input_uses_[u].is_saved;

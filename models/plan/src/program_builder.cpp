@@ -33,8 +33,6 @@ ProgramBuilder::ProgramBuilder(const CostModel& costs, const Plan& plan) {
     program_.devices.push_back(device);
     MemoryBreakdown& memory = program_.static_memory[d];
     memory[static_cast<std::size_t>(MemoryCategory::Base)] = problem.cluster->kind_of(device).base_memory;
-    for (const Bytes part : memory) states_[d].in_use += part.value();
-    states_[d].peak = states_[d].in_use;
   }
   // A forward and a backward per task, with a transfer each way, cover most plans.
   const std::size_t tasks = plan.stages.size() * static_cast<std::size_t>(plan.micro_batches);
@@ -134,9 +132,6 @@ void ProgramBuilder::change_memory(InstructionId instruction, bool at_end, Memor
   if (delta.value() == 0) return;
   const DeviceId device = program_.instructions[instruction.index()].device;
   program_.memory_events.push_back({instruction, at_end, category, device, delta});
-  DeviceState& state = states_[device.index()];
-  state.in_use += delta.value();
-  state.peak = std::max(state.peak, state.in_use);
 }
 
 void ProgramBuilder::take(InstructionId instruction, MemoryCategory category, Bytes amount) {
@@ -147,11 +142,57 @@ void ProgramBuilder::give_back(InstructionId instruction, MemoryCategory categor
   change_memory(instruction, true, category, Bytes(-amount.value()));
 }
 
+void ProgramBuilder::arrive(InstructionId receive) { arrivals_.emplace_back(receive, program_.memory_events.size()); }
+
+/// A Receive's buffer was taken when its Send began, in planned order; it is there since the Receive before it on its
+/// stream was done, or from the start.
+void ProgramBuilder::move_posted_buffers() {
+  if (arrivals_.empty()) return;
+  std::vector<std::size_t> positions(program_.instructions.size(), 0);
+  for (const auto& [receive, position] : arrivals_) positions[receive.index()] = position;
+  std::vector<std::pair<std::size_t, MemoryEvent>> posted;
+  std::vector<MemoryEvent> others;
+  std::vector<std::size_t> places;  // of the others
+  for (std::size_t i = 0; i < program_.memory_events.size(); ++i) {
+    const MemoryEvent& event = program_.memory_events[i];
+    if (program_.instructions[event.instruction.index()].opcode == Opcode::Receive && !event.at_end) {
+      const auto before = program_.predecessors.of(event.instruction);
+      posted.emplace_back(before.empty() ? 0 : positions[before[0].index()], event);
+    } else {
+      others.push_back(event);
+      places.push_back(i);
+    }
+  }
+  std::stable_sort(posted.begin(), posted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  program_.memory_events.clear();
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    for (; next < posted.size() && posted[next].first <= places[i]; ++next)
+      program_.memory_events.push_back(posted[next].second);
+    program_.memory_events.push_back(others[i]);
+  }
+  for (; next < posted.size(); ++next) program_.memory_events.push_back(posted[next].second);
+}
+
+void ProgramBuilder::find_peaks() {
+  std::vector<std::int64_t> in_use(states_.size(), 0);
+  for (const DeviceId device : program_.devices) {
+    for (const Bytes part : program_.static_memory[device.index()]) in_use[device.index()] += part.value();
+    program_.peak_memory[device.index()] = Bytes(in_use[device.index()]);
+  }
+  for (const MemoryEvent& event : program_.memory_events) {
+    in_use[event.device.index()] += event.delta.value();
+    Bytes& peak = program_.peak_memory[event.device.index()];
+    peak = std::max(peak, Bytes(in_use[event.device.index()]));
+  }
+}
+
 Program ProgramBuilder::finish(std::int64_t samples, std::int64_t micro_batches, std::vector<StageOutline> stages) {
   program_.samples = samples;
   program_.micro_batches = micro_batches;
   program_.stages = std::move(stages);
-  for (const DeviceId device : program_.devices) program_.peak_memory[device.index()] = Bytes(of(device).peak);
+  move_posted_buffers();
+  find_peaks();
   // Successors by counting sort, so that they come in ascending order.
   const Adjacency& before = program_.predecessors;
   Adjacency& after = program_.successors;

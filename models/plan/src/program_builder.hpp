@@ -40,6 +40,9 @@ class ProgramBuilder {
   /// Memory taken when `instruction` begins, or given back (negative) when it ends. Call in planned order.
   void take(InstructionId instruction, MemoryCategory category, Bytes amount);
   void give_back(InstructionId instruction, MemoryCategory category, Bytes amount);
+  /// To be called when the message of `receive` is there, in planned order: the buffer of the next Receive on that
+  /// stream is taken now, for devices post it at once.
+  void arrive(InstructionId receive);
 
   [[nodiscard]] Program finish(std::int64_t samples, std::int64_t micro_batches, std::vector<StageOutline> stages);
 
@@ -48,16 +51,18 @@ class ProgramBuilder {
     std::int32_t position = -1;                             // among the used devices
     std::int32_t load = -1, compute = -1, collective = -1;  // streams
     InstructionId last_compute, second_last_compute;
-    std::int64_t in_use = 0, peak = 0;
   };
   [[nodiscard]] const DeviceState& of(DeviceId device) const { return states_[device.index()]; }
   std::int32_t& stream_slot(DeviceId device, StreamKind kind, DeviceId peer);
   void change_memory(InstructionId instruction, bool at_end, MemoryCategory category, Bytes delta);
+  void move_posted_buffers();
+  void find_peaks();
 
   Program program_;
   std::vector<DeviceState> states_;         // by cluster device
   std::vector<std::int32_t> peer_streams_;  // send, receive by pair of used devices
   std::vector<InstructionId> last_on_stream_;
+  std::vector<std::pair<InstructionId, std::size_t>> arrivals_;  // receives; how many memory events were there
 };
 
 }  // namespace gabra

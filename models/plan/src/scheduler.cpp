@@ -404,6 +404,7 @@ void Scheduler::arrive(const Event& event) {
   const Edge& edge = layout_.edges[static_cast<std::size_t>(event.subject)];
   const std::int32_t m = event.micro_batch;
   const std::size_t slot = static_cast<std::size_t>(event.subject) * width_ + static_cast<std::size_t>(m);
+  builder_.arrive((event.is_gradient ? received_gradients_ : received_)[slot]);
   if (event.is_gradient) {
     builder_.give_back(gradient_sends_[slot], MemoryCategory::Buffers, edge.bytes);
     satisfy_backward(edge.from, m);

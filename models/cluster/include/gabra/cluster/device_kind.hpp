@@ -53,9 +53,11 @@ struct DeviceKind {
   /// Compute takes this many times as long while all other devices of the machine compute too (they share its memory),
   /// and a share of it while some do; >= 1.
   double neighbour_slowdown = 1.0;
-  Seconds instruction_overhead{0.0};     ///< of every instruction that computes, beside its work
-  Seconds step_overhead{0.0};            ///< of a step, beside its instructions
-  bool copies_layout = false;            ///< its library copies float32 convolutions' operands (oneDNN, on CPUs)
+  Seconds instruction_overhead{0.0};  ///< of every instruction that computes, beside its work
+  Seconds step_overhead{0.0};         ///< of a step, beside its instructions
+  /// Its library copies float32 convolutions' operands, and computes gradients of bfloat16 weights in float32 (oneDNN
+  /// and gabra, on CPUs).
+  bool copies_layout = false;
   BytesPerSecond update_bandwidth{0.0};  ///< at which an update moves parameters; 0: by the roofline
   std::array<Efficiency, kComputeClassCount> efficiency{};
   bool is_calibrated = false;  ///< whether the figures were fitted on such a device, not taken from data sheets

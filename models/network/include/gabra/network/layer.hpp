@@ -6,6 +6,8 @@
 #include "gabra/core/units.hpp"
 #include "gabra/network/shape.hpp"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -102,6 +104,14 @@ using LayerAttributes = std::variant<Input, Convolution, TransposedConvolution, 
                                      MaxPool, AveragePool, AdaptiveAveragePool, Flatten, Linear, Add, Concat, Upsample,
                                      PositionAttention, CausalAttention, Embedding, Dropout, Softmax, Opaque>;
 
+/// What a library copies of a convolution's operands while it computes: little (cuDNN in float32); all, into a layout
+/// of its own (cuDNN in bfloat16); all, with channels padded to a multiple of 16 (oneDNN); or that in float32, where
+/// weights are bfloat16, in a backward (gabra on CPUs).
+enum class OperandCopies : std::uint8_t { Few, All, Padded, Widened };
+inline constexpr std::size_t kOperandCopies = 4;
+/// Elements by OperandCopies.
+using ByOperandCopies = std::array<std::int64_t, kOperandCopies>;
+
 /// Costs of a layer for one sample, derived from its kind and shapes by the layer's own rule (costs.cpp states each).
 /// Elements are numbers in the plan's precision; multiply by bytes_per_element().
 struct LayerCosts {
@@ -119,12 +129,13 @@ struct LayerCosts {
   bool saves_output = false;              ///< backward needs the layer's output
   bool is_in_place = false;               ///< writes its output over its input's memory
   std::int64_t workspace_elements = 0;    ///< alive only while the layer computes
-  /// As workspace_elements, of convolutions: the operands, copied into the library's own layout.
-  std::int64_t layout_elements = 0;
+  /// As workspace_elements, of convolutions: what the library copies of their operands, in each pass.
+  ByOperandCopies forward_copies{}, backward_copies{};
   /// Copies of weights and of their gradient in the library's own layout, alive only while the layer computes, however
   /// many samples there are.
   std::int64_t forward_copy_elements = 0;
   std::int64_t backward_copy_elements = 0;
+  std::int64_t widened_copy_elements = 0;  ///< of a backward with OperandCopies::Widened
   /// Independent rows of the layer's product for one sample (output positions, tokens): efficiency saturates with them.
   double rows = 1.0;
   int forward_kernels = 1;  ///< device operations launched by the host

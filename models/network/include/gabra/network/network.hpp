@@ -47,11 +47,12 @@ struct UnitCosts {
   std::int64_t saved_elements = 0;
   std::int64_t saved_bytes = 0;  ///< the same, of fixed size
   /// Largest transient need while the unit computes: in a forward, workspace and tensors that are not saved; in a
-  /// backward, workspace and gradients, those of the unit's inputs and outputs included.
-  std::int64_t peak_extra_elements = 0;
-  std::int64_t uncopied_peak_extra_elements = 0;  ///< the same with half of LayerCosts::layout_elements
-  std::int64_t forward_copy_elements = 0;         ///< of the layer with the most
+  /// backward, workspace and gradients, those of the unit's inputs and outputs included, less what the unit saved and
+  /// has freed by then. By OperandCopies.
+  ByOperandCopies forward_peak_elements{}, backward_peak_elements{};
+  std::int64_t forward_copy_elements = 0;  ///< of the layer with the most
   std::int64_t backward_copy_elements = 0;
+  std::int64_t widened_copy_elements = 0;  ///< of a backward
   bool has_batch_norm = false;
 };
 

@@ -72,7 +72,7 @@ class CostModel {
   [[nodiscard]] Seconds lower_bound(const Plan& plan);
 
  private:
-  [[nodiscard]] bool copies_layout() const;
+  [[nodiscard]] OperandCopies operand_copies() const;
 
   struct Table {  // prefix sums over units; sums of units [a, b) are at(b) - at(a)
     std::vector<double> forward_launch, forward_roofline, forward_measured;

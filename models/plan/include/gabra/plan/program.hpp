@@ -63,7 +63,8 @@ struct Collective {
   Bytes bytes;
 };
 
-/// Memory that an instruction takes when it begins or gives back when it ends.
+/// Memory that an instruction takes when it begins or gives back when it ends. Lists have a Receive's buffer where the
+/// Receive before it on its stream ends: devices post receives at once.
 struct MemoryEvent {
   InstructionId instruction;
   bool at_end = false;
