@@ -4,6 +4,7 @@
 #include "gabra/core/error.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,23 +65,28 @@ Pipe make_pipe(const std::string& program) {
   return {ends[0], ends[1]};
 }
 
+/// Write ends of the child's standard output and error.
+struct Outputs {
+  int out, error;
+};
+
 /// In the child. Reports why exec failed through `report`, which exec closes.
-[[noreturn]] void become(const std::vector<char*>& words, pid_t parent, int report, int error) {
+[[noreturn]] void become(const std::vector<char*>& words, pid_t parent, int report, Outputs outputs) {
   for (const int signal : kHandedOn) ::signal(signal, SIG_DFL);
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(1);  // it ended before prctl()
   const int in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   ::dup2(in, STDIN_FILENO);
-  ::dup2(error, STDERR_FILENO);
+  ::dup2(outputs.out, STDOUT_FILENO);
+  ::dup2(outputs.error, STDERR_FILENO);
   ::execvp(words.front(), words.data());
   const int reason = errno;
   [[maybe_unused]] const auto written = ::write(report, &reason, sizeof reason);
   ::_exit(127);
 }
 
-/// `error` is the write end of the child's standard error.
-pid_t start(const std::vector<std::string>& words, int error) {
+pid_t start(const std::vector<std::string>& words, Outputs outputs) {
   std::vector<std::string> copies = words;
   std::vector<char*> pointers;
   for (std::string& word : copies) pointers.push_back(word.data());
@@ -88,7 +94,7 @@ pid_t start(const std::vector<std::string>& words, int error) {
   const Pipe report = make_pipe(words.front());
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child == 0) become(pointers, parent, report.write_end, error);
+  if (child == 0) become(pointers, parent, report.write_end, outputs);
   const int fork_error = errno;
   ::close(report.write_end);
   int reason = 0;
@@ -99,6 +105,42 @@ pid_t start(const std::vector<std::string>& words, int error) {
   throw_input_error(words.front(),
                     std::string("a program that cannot be started: ") + std::strerror(child < 0 ? fork_error : reason),
                     "the program of an MPI library (openmpi-bin) in PATH");
+}
+
+bool write_whole(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ::ssize_t count = ::write(file, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+/// One of the child's outputs and who gets it.
+struct Reader {
+  int file;
+  std::function<void(std::string_view)> take;
+};
+
+/// Reads both until the child and all that it left behind have closed them, and closes them.
+void read_until_both_end(const Reader& first, const Reader& second) {
+  std::array<pollfd, 2> files{{{first.file, POLLIN, 0}, {second.file, POLLIN, 0}}};
+  std::array<char, 4096> piece{};
+  while (files[0].fd >= 0 || files[1].fd >= 0) {
+    if (::poll(files.data(), files.size(), -1) < 0) continue;  // a signal
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      if (files[i].fd < 0 || files[i].revents == 0) continue;
+      const ::ssize_t count = ::read(files[i].fd, piece.data(), piece.size());
+      if (count < 0 && errno == EINTR) continue;
+      if (count > 0) {
+        (i == 0 ? first : second).take({piece.data(), static_cast<std::size_t>(count)});
+        continue;
+      }
+      ::close(files[i].fd);
+      files[i].fd = -1;
+    }
+  }
 }
 
 std::vector<pid_t> own_children() {
@@ -126,26 +168,22 @@ ChildEnd run_child(const std::vector<std::string>& words, const std::function<vo
   child_id = 0;
   const HandedOnSignals signals;
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what the child leaves behind becomes a child of this process
+  const Pipe out = make_pipe(words.front());
   const Pipe error = make_pipe(words.front());
-  const pid_t child = start(words, error.write_end);
+  const pid_t child = start(words, {out.write_end, error.write_end});
+  ::close(out.write_end);
   ::close(error.write_end);
   child_id = child;
   if (received != 0) ::kill(child, SIGTERM);  // came before there was a child to hand it to
-  std::array<char, 4096> piece{};
-  while (true) {
-    const ::ssize_t count = ::read(error.read_end, piece.data(), piece.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    print_error({piece.data(), static_cast<std::size_t>(count)});
-  }
-  ::close(error.read_end);
+  ChildEnd end;
+  const auto pass_on = [&end](std::string_view text) { end.has_lost_output |= !write_whole(STDOUT_FILENO, text); };
+  read_until_both_end({out.read_end, pass_on}, {error.read_end, print_error});
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   child_id = 0;
   ::kill(-child, SIGKILL);
   end_orphans();
-  ChildEnd end;
   end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   end.interrupted_by = received;
   return end;

@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -71,6 +72,14 @@ std::string launched_name() {
   return "rank 0";
 }
 
+/// As many as the launcher says it has started; 1 without one.
+std::int64_t launched_tasks() {
+  std::int64_t tasks = 1;
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
+    if (const char* text = std::getenv(name)) tasks = std::max<std::int64_t>(tasks, std::atoll(text));
+  return tasks;
+}
+
 /// What one rank of a job does, with the errors that end it.
 template <class Work>
 int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
@@ -84,6 +93,14 @@ int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
   int argument_count = 1;
   const exec::MpiWorld world(argument_count, arguments);
   waiting.reset();
+  if (const std::int64_t tasks = launched_tasks(); world.size() == 1 && tasks > 1) {
+    fmt::print(
+        stderr, "gabra: {}\n",
+        to_text(Fault{launched_name(), fmt::format("one of {} tasks that MPI has not joined into a job", tasks),
+                      "tasks that are ranks of one MPI job: srun --mpi=pmix (srun --mpi=list has what there is), "
+                      "or mpirun of the Open MPI that gabra was built with"}));
+    return kBadInput;
+  }
   const std::string name = fmt::format("rank {}", world.rank());
   monitor.set_name(name);
   int status = kDone;

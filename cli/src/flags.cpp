@@ -8,6 +8,8 @@
 
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <system_error>
 
 namespace gabra::cli {
 namespace {
@@ -48,6 +50,11 @@ bool FlagSet::is_switched_on(const std::string& name) const {
   const auto found = switches_.find(name);
   GABRA_CHECK(found != switches_.end(), name + " is not a switch of this command");
   return found->second;
+}
+
+bool FlagSet::is_given(const std::string& name) const {
+  const auto found = switches_.find(name);
+  return found != switches_.end() ? found->second : !values(name).empty();
 }
 
 std::vector<std::string> FlagSet::names() const {
@@ -170,8 +177,36 @@ std::optional<std::size_t> FlagReader::choice(const std::string& name, const std
 }
 
 void FlagReader::refuse(const std::vector<std::string>& names, const std::string& where) {
+  constexpr std::string_view kWithout = "without ";
   for (const std::string& name : names)
-    if (is_given(name)) faults_.add(name, "this flag " + where, "the flag without it");
+    if (is_given(name))
+      faults_.add(
+          name, "this flag " + where,
+          where.starts_with(kWithout) ? "the flag with " + where.substr(kWithout.size()) : "the flag without it");
+}
+
+bool FlagReader::claim_output(const std::string& name, const std::string& path) {
+  const auto is_same = [&path](const std::string& other) {
+    std::error_code error;
+    return std::filesystem::equivalent(path, other, error) ||
+           std::filesystem::absolute(path, error).lexically_normal() ==
+               std::filesystem::absolute(other, error).lexically_normal();
+  };
+  for (const auto& [flag, other] : outputs_)
+    if (flag != name && is_same(other)) {
+      faults_.add(name, fmt::format("{}, which {} writes", in_quotes(path), flag), "a file of its own");
+      return false;
+    }
+  outputs_[name] = path;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return true;
+  for (const auto& [flag, values] : flags_.all_values())
+    for (const std::string& value : values)
+      if (flag != name && std::filesystem::equivalent(path, value, error)) {
+        faults_.add(name, fmt::format("{}, which {} reads", in_quotes(path), flag), "another file than what is read");
+        return false;
+      }
+  return true;
 }
 
 }  // namespace gabra::cli

@@ -36,6 +36,9 @@ class FlagSet {
   [[nodiscard]] const std::vector<std::string>& values(const std::string& name) const;
   [[nodiscard]] bool is_switched_on(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> names() const;
+  /// Of all flags and arguments, with what was given.
+  [[nodiscard]] const std::map<std::string, std::vector<std::string>>& all_values() const { return values_; }
+  [[nodiscard]] bool is_given(const std::string& name) const;
 
   /// What the command line had besides known flags; FlagReader reports it with everything else.
   void set_faults(std::vector<Fault> faults) { faults_ = std::move(faults); }
@@ -60,7 +63,7 @@ class FlagReader {
   };
 
   [[nodiscard]] FaultList& faults() { return faults_; }
-  [[nodiscard]] bool is_given(const std::string& name) const { return !flags_.values(name).empty(); }
+  [[nodiscard]] bool is_given(const std::string& name) const { return flags_.is_given(name); }
   [[nodiscard]] bool is_on(const std::string& name) const { return flags_.is_switched_on(name); }
   /// Given once and not empty.
   [[nodiscard]] std::optional<std::string> text(const std::string& name);
@@ -82,8 +85,11 @@ class FlagReader {
   [[nodiscard]] std::optional<Seconds> seconds(const std::string& name);
   /// Index into `names`.
   [[nodiscard]] std::optional<std::size_t> choice(const std::string& name, const std::vector<std::string>& names);
-  /// A fault for every one of `names` that is given: they mean nothing `where`, for example "with --plan".
+  /// A fault for every one of `names` that is given: they mean nothing `where`: "without --data", or "together with
+  /// --plan".
   void refuse(const std::vector<std::string>& names, const std::string& where);
+  /// A flag that names a file to write. A fault where the same file is read or written by another flag of the command.
+  [[nodiscard]] bool claim_output(const std::string& name, const std::string& path);
 
  private:
   template <class T>
@@ -92,6 +98,7 @@ class FlagReader {
 
   const FlagSet& flags_;
   FaultList& faults_;
+  std::map<std::string, std::string> outputs_;  // by flag
 };
 
 /// Runs `read`; faults of an InputError that it throws go to `faults`, so that reading goes on with the next input.

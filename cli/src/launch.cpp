@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <set>
 
 namespace gabra::cli {
@@ -21,12 +22,19 @@ std::size_t device_count(const Plan& plan) {
   return devices.size();
 }
 
+bool has_checkpoint(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, error))  // those of folds too
+    if (entry.path().filename().string().starts_with("step-") && entry.path().extension() == ".json") return true;
+  return false;
+}
+
 int run_with_restarts(const exec::TrainJob& job, std::vector<std::string> words, std::int64_t restarts) {
   bool resumes = job.checkpoints.resumes;
   for (std::int64_t restart = 1;; ++restart) {
     const RanksEnd end = run_ranks_once(words, "the training");
     if (end.status != kDeviceFailure) return end.status;
-    if (!job.checkpoints.folder.empty())
+    if (has_checkpoint(job.checkpoints.folder))
       fmt::print(stderr, "gabra: --resume goes on from the newest checkpoint in {}\n", job.checkpoints.folder);
     if (restart > restarts) return end.status;
     if (!end.is_worth_retry) {

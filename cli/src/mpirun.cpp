@@ -31,9 +31,13 @@ void print_to_stderr(const std::string& text) {
 
 bool is_end_by_signal(int status) { return status > 128 && status <= 128 + SIGRTMAX; }
 
+bool has_word(const std::vector<std::string>& words, const char* word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
 /// mpirun's own text about slots is a page.
 void print_lack_of_slots(const std::vector<std::string>& words) {
-  const auto has = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  const auto has = [&](const char* word) { return has_word(words, word); };
   const auto count = std::find(words.begin(), words.end(), "-np");
   const Fault fault{has("--host")       ? "--hosts"
                     : has("--hostfile") ? "--hostfile"
@@ -49,7 +53,7 @@ void print_stop(const std::string& what, int status, const std::string& ended_ra
   if (!ended_rank.empty())
     fmt::print(stderr, "gabra: {} stopped: {}\n", what, ended_rank);
   else if (is_end_by_signal(status))
-    fmt::print(stderr, "gabra: {} stopped: a rank was ended by signal {} ({})\n", what, status - 128,
+    fmt::print(stderr, "gabra: {} stopped: mpirun or a rank was ended by signal {} ({})\n", what, status - 128,
                strsignal(status - 128));
   else
     fmt::print(stderr, "gabra: {} stopped\n", what);
@@ -121,10 +125,23 @@ RanksEnd run_ranks_once(const std::vector<std::string>& words, const std::string
   const ChildEnd end = run_child(words, [&](std::string_view piece) { print_to_stderr(messages.pass(piece)); });
   print_to_stderr(messages.rest());
   if (end.interrupted_by != 0) return {.status = 128 + end.interrupted_by};
+  if (end.has_lost_output && end.status == kDone) {
+    fmt::print(stderr, "gabra: {}\n",
+               to_text(Fault{"stdout", "an output that cannot be written", "a writable output"}));
+    return {.status = kBadInput};
+  }
   if (end.status == kDone || end.status == kBadInput || end.status == kNoFeasiblePlan) return {.status = end.status};
   if (messages.lacks_slots()) {
     print_lack_of_slots(words);
     return {.status = kBadInput};
+  }
+  if (messages.cannot_start()) {
+    fmt::print(stderr, "gabra: {}\n",
+               to_text(Fault{has_word(words, "--hostfile") ? "--hostfile" : "--hosts",
+                             "a machine on which mpirun cannot start ranks",
+                             "names of machines that ssh reaches without a password, with gabra "
+                             "at the same path"}));
+    return {.status = kDeviceFailure};
   }
   print_stop(what, end.status, messages.ended_rank());
   return {

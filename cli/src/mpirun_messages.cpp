@@ -16,9 +16,24 @@ bool is_edge(std::string_view line) { return line.size() > kShortestEdge && may_
 
 /// Frames that say what the ranks, or gabra, say better.
 bool is_left_out(const std::string& frame) {
-  for (const char* text : {"Primary job", "MPI_ABORT was invoked", "exited with non-zero status",
-                           "noticed that process rank", "not enough slots available"})
+  for (const char* text :
+       {"Primary job", "MPI_ABORT was invoked", "exited with non-zero status", "noticed that process rank",
+        "not enough slots available", "unable to reliably start one or more"})
     if (frame.find(text) != std::string::npos) return true;
+  return false;
+}
+
+bool may_be_inner_line(std::string_view line) {
+  return line.starts_with('[') && line.find('\r') == std::string_view::npos;
+}
+
+/// What mpirun says about its own parts when they end: nothing to people.
+bool is_inner_line(const std::string& line) {
+  if (!line.starts_with('[') || line.find("] ") == std::string::npos) return false;
+  for (const char* text :
+       {"ORTE_ERROR_LOG", "more process has sent help message", "more processes have sent help message",
+        "Set MCA parameter", "] Read -1, expected", "mpirun: SIGPIPE"})
+    if (line.find(text) != std::string::npos) return true;
   return false;
 }
 
@@ -40,12 +55,12 @@ std::string MpirunMessages::pass(std::string_view piece) {
       }
     } else if (is_in_frame_) {
       frame_ += line;
-    } else {
+    } else if (!is_inner_line(line)) {
       out += line;
     }
   }
   // A progress bar has no end of line.
-  if (!is_in_frame_ && !may_be_edge(line_)) out += std::exchange(line_, {});
+  if (!is_in_frame_ && !may_be_edge(line_) && !may_be_inner_line(line_)) out += std::exchange(line_, {});
   return out;
 }
 
@@ -58,6 +73,7 @@ std::string MpirunMessages::end_frame() {
     ended_rank_ = fmt::format("rank {} on {} was ended by signal {} ({})", match[1].str(), match[2].str(),
                               match[3].str(), match[4].str());
   if (frame.find("not enough slots available") != std::string::npos) lacks_slots_ = true;
+  if (frame.find("unable to reliably start one or more daemons") != std::string::npos) cannot_start_ = true;
   if (frame.find("lost communication with a remote daemon") != std::string::npos) has_lost_machine_ = true;
   return is_left_out(frame) ? "" : frame;
 }

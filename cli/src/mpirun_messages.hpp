@@ -7,7 +7,7 @@
 namespace gabra::cli {
 
 /// Standard error of mpirun and its ranks on its way to a person: what mpirun says in a frame of dashes about a rank
-/// that ended is left out, but remembered; everything else passes at once.
+/// that ended is left out, but remembered, and so is what it says of its own parts; everything else passes at once.
 class MpirunMessages {
  public:
   /// What to print of the next piece.
@@ -20,6 +20,8 @@ class MpirunMessages {
   [[nodiscard]] bool lacks_slots() const { return lacks_slots_; }
   /// A machine, or what mpirun runs on it, is gone.
   [[nodiscard]] bool has_lost_machine() const { return has_lost_machine_; }
+  /// A machine that mpirun reaches not at all, or not well enough: nothing was started. The frame is left out.
+  [[nodiscard]] bool cannot_start() const { return cannot_start_; }
 
  private:
   [[nodiscard]] std::string end_frame();
@@ -30,6 +32,7 @@ class MpirunMessages {
   std::string ended_rank_;
   bool lacks_slots_ = false;
   bool has_lost_machine_ = false;
+  bool cannot_start_ = false;
 };
 
 }  // namespace gabra::cli

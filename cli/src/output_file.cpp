@@ -35,6 +35,10 @@ std::string write_problem(const std::string& path) {
 OutputFile::OutputFile(FlagReader& flags, const std::string& flag) {
   path_ = flags.text(flag);
   if (!path_) return;
+  if (!flags.claim_output(flag, *path_)) {
+    path_.reset();
+    return;
+  }
   const std::string problem = write_problem(*path_);
   if (problem.empty()) return;
   flags.faults().add(flag, fmt::format("{}, which cannot be written: {}", in_quotes(*path_), problem),

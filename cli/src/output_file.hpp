@@ -13,7 +13,7 @@ namespace gabra::cli {
 /// the file itself is written whole or not at all.
 class OutputFile {
  public:
-  /// Adds a fault when the flag is given and its file cannot be written.
+  /// Adds a fault when the flag is given and its file cannot be written, or another flag reads or writes it.
   OutputFile(FlagReader& flags, const std::string& flag);
 
   [[nodiscard]] explicit operator bool() const { return path_.has_value(); }

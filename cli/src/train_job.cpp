@@ -48,8 +48,7 @@ std::optional<std::string> existing_path(FlagReader& flags, const std::string& n
 /// --data and what belongs to it. Classes may come from a checkpoint, then `needs_task` is false.
 std::optional<exec::DataSelection> read_data(FlagReader& flags, bool needs_task) {
   if (!flags.is_given("--data")) {
-    flags.refuse({"--task", "--classes", "--sessions", "--cache"}, "without --data");
-    if (flags.is_on("--skip-bad")) flags.faults().add("--skip-bad", "this flag without --data", "the flag with --data");
+    flags.refuse({"--task", "--classes", "--sessions", "--cache", "--skip-bad"}, "without --data");
     return std::nullopt;
   }
   exec::DataSelection data;
@@ -96,8 +95,7 @@ exec::SampleSource read_samples(FlagReader& flags) {
   if (samples.data) {
     read_folds(flags, *samples.data);
   } else {
-    flags.refuse({"--folds", "--fold"}, "without --data");
-    if (flags.is_on("--augment")) flags.faults().add("--augment", "this flag without --data", "the flag with --data");
+    flags.refuse({"--folds", "--fold", "--augment"}, "without --data");
   }
   return samples;
 }
@@ -134,9 +132,7 @@ exec::CheckpointSettings read_checkpoints(FlagReader& flags) {
   checkpoints.every = flags.integer("--checkpoint-every", {1});
   checkpoints.kept = flags.integer("--keep", {1}).value_or(checkpoints.kept);
   if (!flags.is_given("--checkpoint-dir")) {
-    flags.refuse({"--checkpoint-every", "--keep", "--max-restarts"}, "without --checkpoint-dir");
-    if (checkpoints.resumes)
-      flags.faults().add("--resume", "this flag without --checkpoint-dir", "the flag with --checkpoint-dir");
+    flags.refuse({"--checkpoint-every", "--keep", "--max-restarts", "--resume"}, "without --checkpoint-dir");
   }
   return checkpoints;
 }
@@ -246,6 +242,8 @@ exec::ExplainJob read_explain_job(const FlagSet& flag_set) {
   job.class_name = flags.text("--class");
   job.layer = flags.text("--layer");
   const OutputFile heat(flags, "--output");
+  if (heat && !heat.path().ends_with(".nii") && !heat.path().ends_with(".nii.gz"))
+    faults.add("--output", in_quotes(heat.path()), "a name that ends in .nii or .nii.gz");
   if (heat) job.heat_file = heat.path();
   const OutputFile picture(flags, "--png");
   if (picture) job.picture_file = picture.path();

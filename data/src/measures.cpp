@@ -61,6 +61,33 @@ Placements placements(std::span<const std::int64_t> labels, std::int64_t positiv
   return result;
 }
 
+/// Interval of an area by its score: all areas t with |area - t| <= z sqrt(V(t)), V by Hanley and McNeil with the mean
+/// of both numbers of samples in their numerators (Newcombe 2006, method 5). With several positive classes, of the one
+/// with the fewest samples.
+Estimate newcombe(double area, std::span<const std::int64_t> counts, std::span<const std::int64_t> positives) {
+  const auto total = static_cast<double>(std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
+  double own = total;
+  for (const std::int64_t positive : positives)
+    own = std::min(own, static_cast<double>(counts[static_cast<std::size_t>(positive)]));
+  const double others = total - own;
+  const double spread = total / 2.0 - 1.0;
+  const auto is_within = [&](double t) {
+    const double variance =
+        t * (1.0 - t) * (1.0 + spread * (1.0 - t) / (2.0 - t) + spread * t / (1.0 + t)) / (own * others);
+    return std::abs(area - t) <= kNormalQuantile * std::sqrt(std::max(0.0, variance));
+  };
+  const auto limit = [&](double outside) {
+    double inside = area;
+    if (is_within(outside)) return outside;
+    for (int i = 0; i < 60; ++i) {
+      const double middle = (inside + outside) / 2.0;
+      (is_within(middle) ? inside : outside) = middle;
+    }
+    return inside;
+  };
+  return {.value = area, .low = limit(0.0), .high = limit(1.0)};
+}
+
 /// Mean area over `positives` with DeLong's variance: the samples of each true class are drawn independently, and a
 /// sample's influence is its centred placement value over the size of its side, averaged over `positives`. With one
 /// positive class this is DeLong's S10 / m + S01 / n.
@@ -93,6 +120,8 @@ Estimate area_under_curve(std::span<const std::int64_t> labels, std::span<const 
       if (labels[i] == static_cast<std::int64_t>(group)) squares += std::pow(influence[i] - sum / size, 2);
     variance += squares * size / (size - 1.0);
   }
+  // Where classes are ranked without a fault, or all alike, DeLong's variance is 0, which is no certainty.
+  if (variance == 0.0) return newcombe(area, counts, positives);
   const double margin = kNormalQuantile * std::sqrt(variance);
   return {.value = area, .low = std::max(0.0, area - margin), .high = std::min(1.0, area + margin)};
 }

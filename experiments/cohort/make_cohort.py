@@ -12,8 +12,11 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes are the parallelism
 
-import nibabel  # noqa: E402
-import numpy  # noqa: E402
+try:
+    import nibabel  # noqa: E402
+    import numpy  # noqa: E402
+except ModuleNotFoundError as missing:
+    sys.exit(f"make_cohort.py: no Python package {missing.name}: scripts/install test puts it into build/venv")
 
 from brain import Anatomy, Template, grid_mm, make_scan  # noqa: E402
 
@@ -45,7 +48,10 @@ def parse_arguments():
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes; the files do not depend on it")
     parser.add_argument("--sheet", type=Path, help="also draw a contact sheet, a PNG")
     arguments = parser.parse_args()
-    arguments.shape = tuple(int(n) for n in arguments.shape.split("x"))
+    try:
+        arguments.shape = tuple(int(n) for n in arguments.shape.split("x"))
+    except ValueError:
+        parser.error(f"--shape: saw {arguments.shape!r}; allowed: three sizes, as 64x64x64")
     arguments.groups = arguments.groups.split(",")
     unknown = [group for group in arguments.groups if group not in GROUPS]
     if unknown or len(set(arguments.groups)) < len(arguments.groups):

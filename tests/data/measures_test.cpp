@@ -94,6 +94,24 @@ TEST(Measures, AbsentWhereNotDefined) {
   EXPECT_FALSE(none.accuracy.has_value());
 }
 
+// By a bisection of Newcombe's condition in Python: 15 of each class, ranked without a fault; one of each, alike.
+TEST(Measures, AnAreaWithoutVarianceIsNotCertain) {
+  std::vector<std::int64_t> labels(30, 0);
+  std::vector<double> scores(30, 0.25);
+  for (std::size_t i = 0; i < 15; ++i) {
+    labels[i] = 1;
+    scores[i] = 0.75;
+  }
+  const Estimate perfect = measure(labels, two_columns(scores), 2).auc.value();
+  EXPECT_EQ(perfect.value, 1.0);
+  EXPECT_NEAR(perfect.low, 0.8647582056, 1e-9);
+  EXPECT_EQ(perfect.high, 1.0);
+  const std::vector<std::int64_t> two{0, 1};
+  const Estimate alike = measure(two, two_columns({0.5, 0.5}), 2).auc.value();
+  EXPECT_NEAR(alike.low, 0.0546207556, 1e-9);
+  EXPECT_NEAR(alike.high, 1.0 - 0.0546207556, 1e-9);
+}
+
 TEST(Measures, NotANumberIsLowest) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const Measures result = measure(std::vector<std::int64_t>{1, 0}, std::vector<double>{0.5, nan, nan, 0.5}, 2);

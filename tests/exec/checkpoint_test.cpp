@@ -262,6 +262,17 @@ TEST(CheckpointFolder, ADamagedNewestIsPassedOver) {
   EXPECT_EQ(folder.names(), damaged);
 }
 
+TEST(CheckpointFolder, OneTrainingAtATime) {
+  const TemporaryFolder folder;
+  CheckpointFolder second(folder.path(), 1);
+  {
+    CheckpointFolder first(folder.path(), 1);
+    first.lock();
+    EXPECT_THROW(second.lock(), InputError);
+  }
+  second.lock();  // the first has ended
+}
+
 TEST(CheckpointFolder, DamagedNewerOnesAreSetAsideAndTheOneJustWrittenStays) {
   const TemporaryFolder folder;
   const CheckpointFolder checkpoints(folder.path(), 1);

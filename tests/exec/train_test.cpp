@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 namespace gabra::test {
@@ -202,6 +203,59 @@ TEST_F(Train, EveryKindOfNetworkTrainsOnSyntheticSamples) {
     const json result = run_json("train --plan p.json --synthetic --steps 2");
     EXPECT_TRUE(std::isfinite(result.at("final_loss").get<double>())) << network;
   }
+}
+
+// Tensors alive at most: buffers that wait for messages, replicas, skips, several stages on a rank, float32 copies.
+TEST_F(Train, PeaksAreThoseOfTheSimulation) {
+  const std::string unet = "unet-3d:width=8,input=1x32x32x32,depth=3";
+  const std::string vgg = "vgg-16:width=16,input=3x64x64,classes=10";
+  const struct {
+    std::string stages, more, network;
+  } cases[] = {
+      {"0-4@0 5-9@1,2 10-15@0", "", unet},
+      {"0-7@0 8-15@1", "--precision bfloat16 --optimizer adamw --clip-norm 1", unet},
+      {"0-7@1 8-15@0/always", "--schedule gpipe", unet},
+      {"0-4@0 5-12@1", "--clip-norm 1 --gradient-sum wide", "3d-resattnet-18:width=16,input=1x48x48x48"},
+      {"0-4@0,1 5-12@2", "--precision bfloat16", "3d-resattnet-18:width=16,input=1x48x48x48"},
+      {"0-5@1 6-15@0", "--schedule sequential", vgg},
+  };
+  for (const auto& one : cases) {
+    make_plan("plan", one.stages, one.more, one.network, 2);
+    std::map<std::string, double> predicted;
+    for (const json& device : run_json("simulate --plan plan.json").at("devices"))
+      predicted[device.at("device")] = device.at("peak_memory_bytes").get<double>();
+    for (const json& device : run_json("train --plan plan.json --synthetic --steps 3").at("devices"))
+      EXPECT_NEAR(predicted.at(device.at("name")) / device.at("peak_memory_bytes").get<double>(), 1.0, 0.1)
+          << one.network << " " << one.stages << " " << one.more << " " << device;
+  }
+}
+
+TEST_F(Train, TasksWithoutMpiAreNamed) {
+  make_plan("plan", "0-12@0");
+  const std::string line = "cd " + folder_.path() +
+                           " && SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=2 " GABRA_COMMAND
+                           " train --plan plan.json --synthetic --steps 2 > out.txt 2> err.txt";
+  EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 2);
+  EXPECT_NE(read_text(folder_.file("err.txt")).find("--mpi=pmix"), std::string::npos)
+      << read_text(folder_.file("err.txt"));
+}
+
+TEST_F(Train, AnOutputThatIsLostIsAFault) {
+  make_plan("plan", "0-12@0");
+  const std::string line = "cd " + folder_.path() +
+                           " && " GABRA_COMMAND " train --plan plan.json --synthetic --steps 2 > /dev/full 2> err.txt";
+  EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 2);
+  EXPECT_NE(read_text(folder_.file("err.txt")).find("stdout: saw an output that cannot be written"), std::string::npos);
+}
+
+TEST_F(Train, NoOutputTakesTheFileOfAnother) {
+  make_plan("plan", "0-12@0");
+  const std::string plan = read_text(folder_.file("plan.json"));
+  const std::string line = "train --plan plan.json --synthetic --steps 2 ";
+  EXPECT_NE(run(line + "--trace plan.json", 2).err.find("which --plan reads"), std::string::npos);
+  EXPECT_NE(run(line + "--log ./plan.json", 2).err.find("which --plan reads"), std::string::npos);
+  EXPECT_NE(run(line + "--log l --trace l", 2).err.find("which --log writes"), std::string::npos);
+  EXPECT_EQ(read_text(folder_.file("plan.json")), plan);
 }
 
 TEST_F(Train, ARankOfAnMpirunJobJoinsIt) {

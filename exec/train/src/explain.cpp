@@ -141,6 +141,10 @@ std::string report(const ExplainJob& job, const HeatMap& found, const std::vecto
   for (std::size_t c = 0; c < classes.size(); ++c) text += fmt::format(", p({}) {:.4f}", classes[c], values[c]);
   text += "\n";
   if (found.heat.max().item<double>() <= 0.0) text += "Note: no position speaks for this class; the heat map is 0\n";
+  constexpr std::int64_t kCoarse = 4;
+  if (const auto cells = found.heat.sizes(); *std::min_element(cells.begin(), cells.end()) < kCoarse)
+    text += fmt::format("Note: the map of {} has {} cells, which shows little; --layer takes an earlier one\n",
+                        found.layer, fmt::join(cells, "x"));
   if (!job.heat_file.empty()) text += fmt::format("heat map: {}\n", job.heat_file);
   if (!job.picture_file.empty()) text += fmt::format("picture: {}\n", job.picture_file);
   return text;

@@ -82,11 +82,12 @@ People people_of(const DataSet& data) {
 }
 
 std::string to_text(const People& people) {
-  const auto part = [](const People::Part& one) {
-    return one.people == one.scans ? std::to_string(one.people) : fmt::format("{} ({} scans)", one.people, one.scans);
+  const auto part = [](const People::Part& one, std::string_view unit = "") {
+    const std::string count = fmt::format("{}{}", one.people, unit);
+    return one.people == one.scans ? count : fmt::format("{} ({} scans)", count, one.scans);
   };
-  std::string text = fmt::format("{}: {} people for training, {} for validation, {} for the test", people.task.name,
-                                 part(people.train), part(people.validation), part(people.test));
+  std::string text = fmt::format("{}: {} for training, {} for validation, {} for the test", people.task.name,
+                                 part(people.train, " people"), part(people.validation), part(people.test));
   if (people.folds > 0) text += fmt::format(", --fold {} of {} folds", people.fold, people.folds);
   text += "\n";
   for (const std::string& line : to_lines(people.left_out)) text += line + "\n";

@@ -26,7 +26,7 @@ namespace {
 /// One scan and what the network says.
 struct Prediction {
   std::string subject, session, path;
-  std::string part;                   ///< of the training: "train", ..., "new"
+  std::string part;                   ///< of the training: "train", ..., "new"; "unknown" without participants
   std::optional<std::int64_t> label;  ///< where the group is known
   std::vector<double> probabilities;
   [[nodiscard]] std::size_t predicted() const {
@@ -59,7 +59,7 @@ void predict_volumes(const PredictJob& job, WholeNetwork& network, Predictions& 
   for (const std::string& path : job.volumes) try {
       Prediction row;
       row.path = path;
-      row.part = "new";
+      row.part = "unknown";
       row.probabilities = predict_volume(network, result.description.settings, path);
       result.rows.push_back(std::move(row));
     } catch (const InputError& error) {

@@ -41,7 +41,7 @@ class Trainer {
 
   [[nodiscard]] bool is_root() const { return world_.rank() == 0; }
   [[nodiscard]] std::optional<Checkpoint> read_start();
-  void find_start(std::optional<Checkpoint>& found, FaultList& faults) const;
+  void find_start(std::optional<Checkpoint>& found, FaultList& faults);
   void check_samples(const std::optional<Checkpoint>& checkpoint) const;
   [[nodiscard]] std::vector<std::int64_t> own_loads() const;
   void make_samples();

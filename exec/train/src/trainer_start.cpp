@@ -50,9 +50,10 @@ Trainer::Trainer(const TrainJob& job, const Program& program, const MpiWorld& wo
 Trainer::~Trainer() = default;
 
 /// At rank 0: the checkpoint to go on from, or why there is to be none.
-void Trainer::find_start(std::optional<Checkpoint>& found, FaultList& faults) const {
+void Trainer::find_start(std::optional<Checkpoint>& found, FaultList& faults) {
   const bool resumes = job_.checkpoints.resumes;
   try {
+    folder_.lock();
     folder_.clean();
     found = folder_.read_newest(resumes ? CheckpointFolder::Damaged::SetAside : CheckpointFolder::Damaged::Stay);
     if (!found) return;

@@ -24,7 +24,9 @@ struct Measures {
   std::optional<Estimate> sensitivity;               ///< two classes: recall of class 1
   std::optional<Estimate> specificity;               ///< two classes: recall of class 0
   std::optional<Estimate> balanced_accuracy;         ///< mean recall; the recalls' intervals combined (MOVER)
-  std::optional<Estimate> auc;  ///< two classes: of class 1; more: mean of one against the rest. DeLong
+  /// Two classes: of class 1; more: mean of one against the rest. DeLong's interval, and where it has no width (ranked
+  /// without a fault, or all alike) Newcombe's.
+  std::optional<Estimate> auc;
 };
 
 /// `probabilities` is [samples, classes], row by row; the prediction is the largest, the first among equals. Numbers

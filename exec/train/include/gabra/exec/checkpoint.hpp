@@ -64,6 +64,13 @@ class CheckpointFolder {
   /// `kept`: the newest so many stay.
   CheckpointFolder(std::string folder, std::int64_t kept) : folder_(std::move(folder)), kept_(kept) {}
 
+  ~CheckpointFolder();
+  CheckpointFolder(const CheckpointFolder&) = delete;
+  CheckpointFolder& operator=(const CheckpointFolder&) = delete;
+
+  /// Until this object ends (or its process, however that ends) no other training can lock the folder. Throws
+  /// InputError when another one has.
+  void lock();
   /// Removes what a killed process left half-written.
   void clean() const;
   /// Writes step-STEP, the tensors first, each file whole or not at all; then removes the oldest of those up to STEP.
@@ -89,6 +96,7 @@ class CheckpointFolder {
 
   std::string folder_;
   std::int64_t kept_;
+  int lock_ = -1;
 };
 
 /// The tensors of `given` that `state` asks for, in the order of `state` and with its names. Names that agree are
