@@ -35,7 +35,7 @@ def run(gabra, plan, jobs, rng):
     hits, begin = 0, time.monotonic()
     while search.poll() is None:
         assert time.monotonic() - begin < LIMIT_S, f"--jobs {jobs} hangs"
-        time.sleep(rng.uniform(0.05, 0.4))
+        time.sleep(rng.uniform(0.05, 0.4) if hits else 0.02)
         workers = workers_of(search.pid)
         if workers and hits < 8:
             try:
