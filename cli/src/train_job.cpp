@@ -166,7 +166,15 @@ RankDevices rank_devices(FlagReader& flags, const PlanFile& plan) {
 std::vector<std::string> device_notes(const FlagSet& flag_set, const exec::TrainJob& job) {
   FaultList faults;
   FlagReader flags(flag_set, faults);
-  return rank_devices(flags, job.plan).notes;
+  const RankDevices devices = rank_devices(flags, job.plan);
+  std::vector<std::string> notes = devices.notes;
+  // Kinds whose library copies operands are CPUs; others are GPUs of a preset or of somebody's file.
+  if (devices.hardware == exec::Hardware::Cpu)
+    for (const DeviceKind& kind : job.plan.problem.cluster->description().kinds)
+      if (!kind.copies_layout && !kind.measured_on)
+        notes.push_back(
+            fmt::format("the plan is for {}, and CPU ranks train: predictions are not of these ranks", kind.name));
+  return notes;
 }
 
 exec::TrainJob read_train_job(const FlagSet& flag_set) {

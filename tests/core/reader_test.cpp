@@ -207,6 +207,8 @@ TEST(CheckSchema, NamesTheSchemaThatIsExpected) {
   EXPECT_EQ(faults_in(R"({"schema": "gabra/plan/2"})", read),
             "f.json: $.schema: saw the text \"gabra/plan/2\"; allowed: \"gabra/plan/1\"\n");
   EXPECT_EQ(faults_in("{}", read), "f.json: $.schema: saw no such field; allowed: this field is required\n");
+  // Of another kind: what else is wrong with it says nothing.
+  EXPECT_THROW(faults_in(R"({"schema": "gabra/profile/1"})", read), InputError);
 }
 
 TEST(Exact, ReadsBackToTheSameBits) {

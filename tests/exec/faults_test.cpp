@@ -219,7 +219,7 @@ TEST_F(FaultsWithScans, KilledWithinAnEvaluationItResumesBitForBit) {
   (void)run(line + " --checkpoint-dir whole");
   ASSERT_EQ(read_log("whole/log.jsonl", "step").size(), 4 * kStepsPerEpoch);
   const std::string evaluation =
-      "the weights of step \\d+ from all|scans \\d+ to \\d+ of \\d+ in|the measures after step";
+      "the memory of all ranks|the weights of step \\d+ from all|scans \\d+ to \\d+ of \\d+ in|the measures after step";
   const std::string any = kOfAStep + kOfACheckpoint + "|" + evaluation;
   run_through(line, "ckpt", 2,
               {{"within the first evaluation", 1, evaluating("ckpt", 1), evaluation},

@@ -68,7 +68,10 @@ std::shared_ptr<const Network> read_network(json::ObjectReader& object) {
 
 template <class Number>
 Number read_hexadecimal(json::ObjectReader& object, const std::string& key, std::size_t digits) {
-  const std::string text = object.text(key);
+  const json::Value* value = object.required(key);
+  if (value == nullptr) return 0;
+  const std::string text = json::as_text(*value, object.place_of(key), object.faults()).value_or("");
+  if (text.empty()) return 0;
   Number number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
   if (text.size() != digits || error != std::errc() || end != text.data() + text.size())

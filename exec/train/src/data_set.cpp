@@ -79,7 +79,8 @@ data::PreprocessSettings settings_for(const Network& network, std::size_t classe
     settings.extent = {shape[1], shape[2], shape[3]};
   const Shape& output = network.layers().back().output;
   if (classes > 0 && output != Shape{static_cast<std::int64_t>(classes)})
-    faults.add("--task", fmt::format("{} classes for a network with the output {}", classes, gabra::to_text(output)),
+    faults.add("--task, --classes",
+               fmt::format("{} classes for a network with the output {}", classes, gabra::to_text(output)),
                "one output of the network for each class");
   faults.throw_if_any();
   return settings;

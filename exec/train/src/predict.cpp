@@ -78,7 +78,7 @@ void predict_cohort(const DataSelection& selection, WholeNetwork& network, Predi
       result.description.settings);
   const data::Cohort cohort = data::read_cohort(options, &cache);
   if (cohort.task.classes != result.classes())
-    throw_input_error("--task", fmt::format("classes {}", fmt::join(cohort.task.classes, ", ")),
+    throw_input_error("--task, --classes", fmt::format("classes {}", fmt::join(cohort.task.classes, ", ")),
                       fmt::format("those of the checkpoint, {}", fmt::join(result.classes(), ", ")));
   result.left_out = left_out_of(cohort, options.sessions);
   print_left_out(cohort, options.sessions);

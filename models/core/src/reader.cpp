@@ -267,8 +267,13 @@ void ObjectReader::finish() {
 void check_schema(ObjectReader& object, std::string_view name) {
   const std::string expected = fmt::format("gabra/{}/1", name);
   const Value* schema = object.required("schema");
-  if (schema != nullptr && *schema != expected)
-    object.faults().add(object.place_of("schema").text(), seen(*schema), fmt::format("\"{}\"", expected));
+  if (schema == nullptr || *schema == expected) return;
+  object.faults().add(object.place_of("schema").text(), seen(*schema), fmt::format("\"{}\"", expected));
+  // Of a document of another kind the fields say nothing.
+  const std::string of_kind = fmt::format("gabra/{}/", name);
+  if (schema->is_string() && schema->get_ref<const std::string&>().starts_with("gabra/") &&
+      !schema->get_ref<const std::string&>().starts_with(of_kind))
+    object.faults().throw_if_any();
 }
 
 std::string exact(double value) {

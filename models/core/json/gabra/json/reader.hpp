@@ -129,7 +129,7 @@ class ObjectReader {
   std::set<std::string, std::less<>> asked_;
 };
 
-/// Checks the "schema" field against "gabra/NAME/1".
+/// Checks the "schema" field against "gabra/NAME/1". Throws InputError at once for a document of another kind.
 void check_schema(ObjectReader& object, std::string_view name);
 
 /// A finite double as JSON text that reads back to the same bits.
