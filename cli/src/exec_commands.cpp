@@ -65,6 +65,11 @@ int lasting_failure() { return is_started_by_gabra() ? kLastingFailure : kDevice
 /// What LibTorch says is long; its first line is the message.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+/// "rank 1: a message", where the message does not begin so itself.
+std::string of_rank(const std::string& name, const std::string& message) {
+  return message.starts_with(name + ":") || message.starts_with(name + ",") ? message : name + ": " + message;
+}
+
 /// "rank 1", as mpirun or srun numbers it before MPI does.
 std::string launched_name() {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
@@ -115,16 +120,16 @@ int run_rank(char** arguments, int signal_at_end, Seconds timeout, Work work) {
   } catch (const exec::TrainingError& error) {
     status = leave_together(world, lasting_failure(), [&] { fmt::print(stderr, "gabra: {}\n", error.what()); });
   } catch (const exec::DeviceMemoryError& error) {
-    fmt::print(stderr, "gabra-exec: {}: {}\n", name, error.what());
+    fmt::print(stderr, "gabra-exec: {}\n", of_rank(name, error.what()));
     exec::MpiWorld::abort(lasting_failure());
   } catch (const exec::DeviceError& error) {
-    fmt::print(stderr, "gabra-exec: {}: {}\n", name, error.what());
+    fmt::print(stderr, "gabra-exec: {}\n", of_rank(name, error.what()));
     exec::MpiWorld::abort(kDeviceFailure);
   } catch (const Error& error) {  // a full disk
-    fmt::print(stderr, "gabra-exec: {}: {}\n", name, error.what());
+    fmt::print(stderr, "gabra-exec: {}\n", of_rank(name, error.what()));
     exec::MpiWorld::abort(lasting_failure());
   } catch (const std::exception& error) {  // LibTorch's, and a lack of memory
-    fmt::print(stderr, "gabra-exec: {}: {}\n", name, first_line(error.what()));
+    fmt::print(stderr, "gabra-exec: {}\n", of_rank(name, first_line(error.what())));
     exec::MpiWorld::abort(lasting_failure());
   }
   waiting.emplace(monitor, "the end of MPI on all ranks", exec::Monitor::Limit::Unlimited);

@@ -49,9 +49,9 @@ json::Value to_value(const std::optional<PartResult>& part, const std::vector<st
 
 std::string to_text(const TrainSummary& summary, const TrainJob& job, const Program& program) {
   const Problem& problem = job.plan.problem;
-  std::string text =
-      fmt::format("trained {} for {} steps on {} ranks in {}: ", problem.network->name(), summary.losses.size(),
-                  program.devices.size(), gabra::to_text(Seconds(summary.elapsed_s)));
+  std::string text = fmt::format("trained {} for {} step{} on {} rank{} in {}: ", problem.network->name(),
+                                 summary.losses.size(), summary.losses.size() == 1 ? "" : "s", program.devices.size(),
+                                 program.devices.size() == 1 ? "" : "s", gabra::to_text(Seconds(summary.elapsed_s)));
   if (summary.losses.empty()) {
     text += fmt::format("step {} was done already\n", summary.steps);
   } else {
