@@ -72,6 +72,7 @@ int run_train_launcher(const FlagSet& flag_set, char** arguments) {
   const std::size_t ranks = device_count(job.plan.plan);
   const std::vector<std::string> words = mpirun_words(flags, ranks, arguments_behind(arguments));
   const std::int64_t restarts = flags.integer("--max-restarts", {0}).value_or(0);
+  faults.throw_if_any();
   if (!has_allocation(flags)) note_shared_cores(job, ranks);
   if (!job.is_quiet)
     for (const std::string& note : device_notes(flag_set, job)) fmt::print(stderr, "gabra: note: {}\n", note);
@@ -86,8 +87,10 @@ int run_calibrate_launcher(const FlagSet& flag_set, char** arguments) {
   FaultList faults;
   FlagReader flags(flag_set, faults);
   set_rank_environment(job.threads_per_rank, job.is_quiet);
-  return run_ranks(mpirun_words(flags, static_cast<std::size_t>(job.devices), arguments_behind(arguments)),
-                   "the calibration");
+  const std::vector<std::string> words =
+      mpirun_words(flags, static_cast<std::size_t>(job.devices), arguments_behind(arguments));
+  faults.throw_if_any();
+  return run_ranks(words, "the calibration");
 }
 
 }  // namespace gabra::cli
