@@ -105,6 +105,7 @@ Checkpoint read_checkpoint(const std::string& path) {
 }
 
 void CheckpointFolder::lock() {
+  if (lock_ >= 0) return;
   const std::string path = folder_ + "/.lock";
   lock_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) throw_input_error(path, std::strerror(errno), "a folder that can be written");

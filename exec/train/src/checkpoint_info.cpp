@@ -70,8 +70,9 @@ template <class Number>
 Number read_hexadecimal(json::ObjectReader& object, const std::string& key, std::size_t digits) {
   const json::Value* value = object.required(key);
   if (value == nullptr) return 0;
-  const std::string text = json::as_text(*value, object.place_of(key), object.faults()).value_or("");
-  if (text.empty()) return 0;
+  const std::optional<std::string> given = json::as_text(*value, object.place_of(key), object.faults());
+  if (!given) return 0;
+  const std::string& text = *given;
   Number number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
   if (text.size() != digits || error != std::errc() || end != text.data() + text.size())

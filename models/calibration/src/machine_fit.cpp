@@ -18,10 +18,12 @@ namespace {
 
 using detail::PassTimes;
 
-constexpr double kPoorTimes = 0.1;  // median error of a model from which on its fit is called poor
+// Median errors of models from which on a fit is called poor: of times; of memory; of messages of all sizes by two
+// figures; of single layers by a few figures per class.
+constexpr double kPoorTimes = 0.1;
 constexpr double kPoorMemory = 0.1;
-constexpr double kPoorTransfers = 0.2;                          // messages of all sizes by two figures
-constexpr double kPoorRoofline = 0.5;                           // single layers by a few figures per class
+constexpr double kPoorTransfers = 0.2;
+constexpr double kPoorRoofline = 0.5;
 constexpr std::int64_t kSmallMessage = std::int64_t{64} << 10;  // bytes up to which the cache makes no difference
 constexpr double kMostSlowdown = 20.0;                          // a device that computes nothing while it communicates
 constexpr double kMostLost = 1.0 - 1.0 / kMostSlowdown;
@@ -76,7 +78,7 @@ class MachineFitter {
     fit_message_slowdowns();
     fit_all_reduce();
     fit_communication_slowdown();
-    note_kept();
+    compare_kept();
     return {.cluster = build(),
             .profile = std::move(profile_),
             .models = std::move(models_),
@@ -100,7 +102,7 @@ class MachineFitter {
   [[nodiscard]] std::vector<UnitTimes> by_layer(const CalibrationRun& run) const;
   [[nodiscard]] std::vector<UnitTimes> layer_shares(const SizeTimes& size) const;
   void note_layers_together();
-  void note_kept();
+  void compare_kept();
   void make_profile();
   void fit_overheads();
   void fit_update();
@@ -229,8 +231,8 @@ void MachineFitter::note_layers_together() {
   }
 }
 
-/// Beside what the model of memory says, which plans are judged by.
-void MachineFitter::note_kept() {
+/// What layers keep, as measured, beside what the model of memory says, by which plans are judged.
+void MachineFitter::compare_kept() {
   if (samples_.kept.empty()) return;
   CostModel costs({samples_.network, std::make_shared<const Cluster>(build()), nullptr, samples_.training});
   const Bytes per_sample = costs.saved_bytes(0, static_cast<std::int32_t>(network_.unit_count()));

@@ -69,7 +69,7 @@ class CheckpointFolder {
   CheckpointFolder& operator=(const CheckpointFolder&) = delete;
 
   /// Until this object ends (or its process, however that ends) no other training can lock the folder. Throws
-  /// InputError when another one has.
+  /// InputError when another one has, or the folder cannot be written.
   void lock();
   /// Removes what a killed process left half-written.
   void clean() const;
