@@ -11,7 +11,7 @@
 #include "gabra/exec/rank_device.hpp"
 #include "gabra/exec/train.hpp"
 #include "gabra/exec/train_folds.hpp"
-#include "mpirun.hpp"
+#include "ranks.hpp"
 #include "train_job.hpp"
 #include "version.hpp"
 

@@ -2,7 +2,7 @@
 #include "application.hpp"
 #include "exec_commands.hpp"
 #include "gabra/exec/monitor.hpp"
-#include "mpirun.hpp"
+#include "ranks.hpp"
 
 #include <csignal>
 #include <string>

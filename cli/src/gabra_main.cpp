@@ -2,7 +2,7 @@
 #include "application.hpp"
 #include "beside.hpp"
 #include "launch.hpp"
-#include "mpirun.hpp"
+#include "ranks.hpp"
 #include "train_job.hpp"
 
 #include <string_view>

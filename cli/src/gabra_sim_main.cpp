@@ -3,7 +3,7 @@
 #include "commands.hpp"
 #include "gabra/core/check.hpp"
 #include "gabra/sim/platform.hpp"
-#include "mpirun.hpp"
+#include "ranks.hpp"
 
 #include <string_view>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "job_launcher.hpp"
 
-#include "mpirun.hpp"
+#include "ranks.hpp"
 
 #include <unistd.h>
 

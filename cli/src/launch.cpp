@@ -4,7 +4,7 @@
 #include "application.hpp"
 #include "beside.hpp"
 #include "calibrate_job.hpp"
-#include "mpirun.hpp"
+#include "ranks.hpp"
 #include "train_job.hpp"
 
 #include <fmt/format.h>

@@ -4,8 +4,8 @@
 #include "device_request.hpp"
 #include "gabra/plan/compiler.hpp"
 #include "inputs.hpp"
-#include "mpirun.hpp"
 #include "output_file.hpp"
+#include "ranks.hpp"
 #include "text.hpp"
 
 #include <fmt/format.h>

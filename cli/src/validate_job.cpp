@@ -4,8 +4,8 @@
 #include "gabra/core/file.hpp"
 #include "inputs.hpp"
 #include "job_launcher.hpp"
-#include "mpirun.hpp"
 #include "output_file.hpp"
+#include "ranks.hpp"
 
 #include <fmt/format.h>
 

@@ -435,6 +435,21 @@ TEST(CheckpointInfo, TheExampleOfTheDocumentationIsOne) {
   EXPECT_EQ(parse_checkpoint(to_json_text(info), "again").data, info.data);
 }
 
+TEST(CheckpointInfo, AnEmptyOrMissingNumberIsAFault) {
+  for (const bool is_missing : {false, true}) {
+    nlohmann::json document = nlohmann::json::parse(to_json_text(info_at(3)));
+    document["seed"] = "";
+    if (is_missing) document.erase("seed");
+    try {
+      (void)parse_checkpoint(document.dump(), "c.json");
+      FAIL() << "a checkpoint without a seed";
+    } catch (const InputError& error) {
+      ASSERT_EQ(error.faults().size(), 1U) << error.what();
+      EXPECT_NE(error.faults()[0].where.find("seed"), std::string::npos) << error.what();
+    }
+  }
+}
+
 /// Faults of going on from a checkpoint of `theirs` with a run of `ours`.
 std::vector<Fault> differences(const CheckpointInfo& theirs, const CheckpointInfo& ours) {
   const Checkpoint checkpoint{theirs, "ckpt/step-000003.json", {}};

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <optional>
 
 namespace gabra::exec {
 namespace {

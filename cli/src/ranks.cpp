@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "mpirun.hpp"
+#include "ranks.hpp"
 
 #include "application.hpp"
 #include "beside.hpp"
