@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <set>
 
 namespace gabra::test {
@@ -107,9 +108,12 @@ TEST_F(Calibrate, BadInputIsNamed) {
   EXPECT_EQ(run("calibrate --from-table table.txt --cluster dgx-a100 -o m.json").status, 2);
   EXPECT_EQ(run("calibrate --from-table table.txt -o m.json").status, 2);
   // One value per channel: batch norm cannot train on it.
-  const Outcome small =
-      run("calibrate --network " + network_ + " --micro-batches 1 --devices cpu:1 -o m.json --time-limit 1s --quiet");
-  EXPECT_EQ(small.status, 2) << small.err;
+  for (const char* devices : {"cpu:1", "cpu:2"}) {
+    const Outcome small = run("calibrate --network " + network_ + " --micro-batches 1 --devices " + devices +
+                              " -o m.json --time-limit 1s --quiet");
+    EXPECT_EQ(small.status, 2) << small.err;
+    EXPECT_EQ(std::count(small.err.begin(), small.err.end(), '\n'), 1) << small.err;
+  }
 }
 
 TEST_F(Calibrate, TablesOfOthers) {

@@ -57,10 +57,10 @@ class Calibration {
     time_all_messages();
     const std::vector<CalibrationPlan> plans = repeated_plans(job_, machine_);
     say("layers");
-    measure_kept();
     const std::vector<CalibrationPlan> layers = layers_plans(job_, machine_);
     runs_.resize(plans.size() + layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) measure(layers[i], kFirstSteps, runs_[plans.size() + i]);
+    measure_kept();  // not before: what cannot run has been refused on all ranks
     do {
       ++rounds_;
       say(fmt::format("round {}", rounds_));
@@ -109,7 +109,7 @@ class Calibration {
     auto result = measurer_.measure(plan.problem, plan.plan, options);
     if (const auto* reason = std::get_if<Infeasible>(&result))
       throw_input_error("--network", "a calibration plan that cannot run: " + reason->message,
-                        "a network that fits a device");
+                        "a network and --micro-batches that a device can train");
     auto& measured = std::get<std::optional<Measurement>>(result);
     if (!measured) return;
     run.role = plan.role;
